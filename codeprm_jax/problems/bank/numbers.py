@@ -1,0 +1,7 @@
+"""Bank problems: numbers."""
+
+from __future__ import annotations
+
+from codeprm_jax.problems.bank.entry import BankEntry
+
+ENTRIES: tuple[BankEntry, ...] = ()

@@ -1,0 +1,1 @@
+"""A judge for untrusted Python on Linux. Standard library only."""
