@@ -1,0 +1,227 @@
+"""What the PRM reads: text to tokens with step positions known by construction.
+
+With feedback: problem · all thoughts · program · feedback · the thoughts again, each closed by a
+step tag. Without: problem · thoughts, each closed by a step tag. The score of a step is read at its
+tag. Every piece is tokenised by itself and the pieces' ids are joined, so the position of a tag is
+counted, never searched for: a program that contains the tag's text changes nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from codeprm_jax.data.tokenizer import Tokenizer
+from codeprm_jax.files import InputError
+from codeprm_jax.traces.trace import Failure, Feedback
+
+MAX_FAILURE_TOKENS = 512  # of each failing test in the feedback, as in the paper
+MIN_PIECE_TOKENS = 32  # what truncation leaves of feedback, program and statement
+
+# The release's tag: one token, id 76325, in the Qwen2.5 vocabulary.
+QWEN_STEP_TAG = " \n\n\n\n\n"
+
+
+class ExampleTooLong(InputError):
+    """An example whose thoughts and tags alone exceed the limit: refused, and counted."""
+
+
+@dataclass(frozen=True)
+class StepInput:
+    """What is scored: a trace as the PRM may see it.
+
+    `program` and `feedback` are read only in the layout with feedback.
+    """
+
+    statement: str
+    thoughts: tuple[str, ...]
+    program: str = ""
+    feedback: Feedback | None = None
+
+
+@dataclass(frozen=True)
+class Example:
+    """Tokens int32[length], and tag_positions int32[steps]: where each step's score is read."""
+
+    tokens: np.ndarray
+    tag_positions: np.ndarray
+
+    @property
+    def length(self) -> int:
+        """Number of tokens."""
+        return len(self.tokens)
+
+
+@dataclass(frozen=True)
+class LayoutConfig:
+    """Saved with a model as part of prm_config.json, so that a scorer never guesses.
+
+    Attributes:
+      feedback: whether program and feedback are shown.
+      max_tokens: of one example; the middle of feedback, program and statement gives way to it.
+      step_tag: text of the tag; must be one token.
+      problem, thoughts, program, feedback_marker, review: text before each part.
+    """
+
+    feedback: bool = True
+    max_tokens: int = 1024
+    step_tag: str = "<|step|>"
+    problem: str = "<|problem|>"
+    thoughts: str = "<|thoughts|>"
+    program: str = "<|program|>"
+    feedback_marker: str = "<|feedback|>"
+    review: str = "<|review|>"
+
+    @classmethod
+    def for_qwen(cls, feedback: bool = True, max_tokens: int = 3500) -> LayoutConfig:
+        """The layout for a Qwen2.5 vocabulary, with the release's step tag."""
+        return cls(
+            feedback=feedback,
+            max_tokens=max_tokens,
+            step_tag=QWEN_STEP_TAG,
+            problem="Problem:\n",
+            thoughts="\nThoughts:\n",
+            program="\nProgram:\n",
+            feedback_marker="\nFeedback:\n",
+            review="\nReview of the thoughts:\n",
+        )
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> LayoutConfig:
+        """Reads the JSON form."""
+        return cls(**data)
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON form."""
+        return dataclasses.asdict(self)
+
+
+class Layout:
+    """Turns StepInputs into Examples.
+
+    Raises:
+      InputError: the step tag is not one token of this tokenizer.
+    """
+
+    def __init__(self, config: LayoutConfig, tokenizer: Tokenizer) -> None:
+        self.config = config
+        self.tokenizer = tokenizer
+        tag = tokenizer.encode_marker(config.step_tag)
+        if len(tag) != 1:
+            raise InputError(
+                f"step tag {config.step_tag!r} is {len(tag)} tokens of this tokenizer, not one; "
+                "choose a tag from its vocabulary"
+            )
+        self.tag = tag[0]
+        self._markers = {
+            name: tokenizer.encode_marker(getattr(config, name))
+            for name in ("problem", "thoughts", "program", "feedback_marker", "review")
+        }
+        # Encoded on its own, so that its ids do not depend on what stands around it.
+        self._newline = tokenizer.encode(["\n"])[0]
+        self._ellipsis = tokenizer.encode([" … "])[0]
+
+    def lay_out(self, inputs: Sequence[StepInput]) -> list[Example]:
+        """The examples of `inputs`, in their order.
+
+        Raises:
+          ExampleTooLong: one does not fit; the message gives its length and the limit.
+        """
+        texts: list[str] = []
+        for item in inputs:
+            failures = self._failures(item)
+            texts += [item.statement, item.program, *item.thoughts, *failures]
+        ids = iter(self.tokenizer.encode(texts))
+        return [self._assemble(item, ids) for item in inputs]
+
+    def _failures(self, item: StepInput) -> list[str]:
+        if not self.config.feedback:
+            return []
+        return [render_verdicts(item.feedback), *map(render_failure, _shown(item.feedback))]
+
+    def _assemble(self, item: StepInput, ids: Any) -> Example:
+        statement, program = next(ids), next(ids)
+        thoughts = [next(ids) for _ in item.thoughts]
+        feedback: list[int] = []
+        for _ in self._failures(item):
+            feedback += self._cut(next(ids), MAX_FAILURE_TOKENS) + self._newline
+        mark = self._markers
+        listed = [t + self._newline for t in thoughts]
+        tagged = [[*t, self.tag] for t in thoughts]
+        pieces = [statement, program, feedback] if self.config.feedback else [statement]
+        markers = (
+            list(mark.values()) if self.config.feedback else [mark["problem"], mark["thoughts"]]
+        )
+        fixed = sum(map(len, tagged)) + sum(map(len, markers))
+        fixed += sum(map(len, listed)) if self.config.feedback else 0
+        pieces = self._fit(pieces, self.config.max_tokens - fixed, fixed)
+
+        tokens = mark["problem"] + pieces[0]
+        if self.config.feedback:
+            tokens = tokens + mark["thoughts"] + [i for t in listed for i in t]
+            tokens += mark["program"] + pieces[1] + mark["feedback_marker"] + pieces[2]
+            tokens += mark["review"]
+        else:
+            tokens = tokens + mark["thoughts"]
+        positions = []
+        for thought in tagged:
+            tokens += thought
+            positions.append(len(tokens) - 1)
+        return Example(np.array(tokens, np.int32), np.array(positions, np.int32))
+
+    def _fit(self, pieces: list[list[int]], room: int, fixed: int) -> list[list[int]]:
+        """Cuts the last piece (feedback) first, then the program, then the statement."""
+        pieces = list(pieces)
+        for index in reversed(range(len(pieces))):
+            excess = sum(map(len, pieces)) - room
+            if excess > 0:
+                keep = max(len(pieces[index]) - excess, min(MIN_PIECE_TOKENS, len(pieces[index])))
+                pieces[index] = self._cut(pieces[index], keep)
+        if sum(map(len, pieces)) > room:
+            needed = fixed + sum(map(len, pieces))
+            raise ExampleTooLong(
+                f"an example needs {needed} tokens for its thoughts and step tags and what must "
+                f"stand beside them, the limit is {self.config.max_tokens}; "
+                "raise layout.max_tokens or shorten the thoughts"
+            )
+        return pieces
+
+    def _cut(self, ids: list[int], limit: int) -> list[int]:
+        """At most `limit` ids: the start and the end, an ellipsis for the middle."""
+        if len(ids) <= limit:
+            return ids
+        kept = max(limit - len(self._ellipsis), 0)
+        head = kept - kept // 2
+        tail = ids[len(ids) - kept // 2 :] if kept // 2 else []
+        return (ids[:head] + self._ellipsis + tail)[:limit]
+
+
+def render_verdicts(feedback: Feedback | None) -> str:
+    """The first line of the feedback."""
+    if feedback is None:
+        return "The program was not run."
+    if feedback.total == 0:
+        return "There are no public tests."
+    if feedback.all_passed:
+        return "All public tests passed."
+    return f"{feedback.passed} of {feedback.total} public tests passed."
+
+
+def render_failure(failure: Failure) -> str:
+    """A failing public test: verdict, input, expected output, and actual output or error."""
+    lines = [f"{failure.verdict} on {failure.input.strip()}"]
+    if failure.expected:
+        lines.append(f"expected {failure.expected.strip()}")
+    if failure.actual:
+        lines.append(f"got {failure.actual.strip()}")
+    if failure.stderr:
+        lines.append(f"error {failure.stderr.strip().splitlines()[-1]}")
+    return "\n".join(lines)
+
+
+def _shown(feedback: Feedback | None) -> tuple[Failure, ...]:
+    return feedback.failures if feedback else ()

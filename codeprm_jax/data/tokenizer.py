@@ -1,0 +1,103 @@
+"""The tokenizer: one trained on the training split, or a checkpoint's own.
+
+Both are read and written in the Hugging Face form. Text from problems, thoughts and programs is
+always encoded as plain text: a program that spells out a special token cannot produce its id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import tokenizers
+
+from codeprm_jax.files import InputError
+
+SPECIAL_TOKENS = (
+    "<|pad|>",
+    "<|step|>",
+    "<|problem|>",
+    "<|thoughts|>",
+    "<|program|>",
+    "<|feedback|>",
+    "<|review|>",
+)
+
+
+class Tokenizer:
+    """Text to ids.
+
+    Args:
+      backend: a fast tokenizer; the object is copied, so that the caller's keeps its settings.
+    """
+
+    def __init__(self, backend: tokenizers.Tokenizer) -> None:
+        self.backend = tokenizers.Tokenizer.from_str(backend.to_str())
+        self.backend.no_truncation()
+        self.backend.no_padding()
+        self._plain = tokenizers.Tokenizer.from_str(self.backend.to_str())
+        self._plain.encode_special_tokens = True
+
+    @property
+    def vocab_size(self) -> int:
+        """One more than the largest id."""
+        return max(self.backend.get_vocab(with_added_tokens=True).values()) + 1
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """Ids of each text, special tokens in it read as plain text."""
+        return [e.ids for e in self._plain.encode_batch(list(texts), add_special_tokens=False)]
+
+    def encode_marker(self, text: str) -> list[int]:
+        """Ids of our own text, special tokens in it recognised."""
+        return self.backend.encode(text, add_special_tokens=False).ids
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of some ids, special tokens included."""
+        return self.backend.decode(list(ids), skip_special_tokens=False)
+
+    def save(self, directory: Path) -> None:
+        """Writes a folder that transformers.AutoTokenizer reads."""
+        from transformers import PreTrainedTokenizerFast
+
+        fast = PreTrainedTokenizerFast(
+            tokenizer_object=self.backend,
+            pad_token="<|pad|>" if self.backend.token_to_id("<|pad|>") is not None else None,
+        )
+        fast.save_pretrained(str(directory))
+
+
+def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
+    """A byte-level BPE tokenizer with this many entries at most (Sennrich et al. 2016)."""
+    if vocab_size < 256 + len(SPECIAL_TOKENS):
+        raise InputError(f"vocab_size must be at least {256 + len(SPECIAL_TOKENS)}: {vocab_size}")
+    backend = tokenizers.Tokenizer(tokenizers.models.BPE())
+    backend.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = tokenizers.decoders.ByteLevel()
+    trainer = tokenizers.trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        special_tokens=list(SPECIAL_TOKENS),
+        initial_alphabet=tokenizers.pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    backend.train_from_iterator(texts, trainer)
+    return Tokenizer(backend)
+
+
+def load_tokenizer(directory: Path | str) -> Tokenizer:
+    """A checkpoint's own tokenizer from its folder. Raises InputError if it holds none."""
+    from transformers import AutoTokenizer
+
+    directory = Path(directory)
+    if not directory.is_dir():
+        raise InputError(f"tokenizer folder {directory} does not exist")
+    if (single := directory / "tokenizer.json").is_file():
+        return Tokenizer(tokenizers.Tokenizer.from_file(str(single)))
+    try:
+        fast: Any = AutoTokenizer.from_pretrained(str(directory), local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{directory} holds no tokenizer: {error}") from error
+    backend = getattr(fast, "backend_tokenizer", None)
+    if backend is None:
+        raise InputError(f"{directory}: only fast tokenizers are supported, not {type(fast)}")
+    return Tokenizer(backend)

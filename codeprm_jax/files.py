@@ -1,0 +1,122 @@
+"""Files that are whole or not there at all, and JSON Lines that survive a kill.
+
+A file is written under a temporary name and renamed when complete. A JSON Lines file is appended
+to in whole lines; a reader takes the valid prefix, so that a torn last line costs one record.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+
+class InputError(Exception):
+    """Input that the user must change: reported without a traceback, with exit code 2."""
+
+
+@contextlib.contextmanager
+def write_whole(path: Path | str) -> Iterator[IO[str]]:
+    """Opens `path` for text that appears there only if the block ends without an error."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "w", encoding="utf-8") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path | str, data: Any) -> None:
+    """Writes `data` as indented JSON, whole or not at all."""
+    with write_whole(path) as file:
+        json.dump(data, file, indent=2)
+        file.write("\n")
+
+
+def read_json(path: Path | str) -> Any:
+    """Reads a JSON file. Raises InputError if it is missing or malformed."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not valid JSON: {error}") from error
+
+
+def read_jsonl(path: Path | str) -> Iterator[dict[str, Any]]:
+    """Yields the objects of a complete JSON Lines file.
+
+    Raises:
+      InputError: the file is missing, or a line is no JSON object; names the line.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            for number, line in enumerate(file, 1):
+                yield parse_line(line, f"{path}, line {number}")
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist") from None
+    except IsADirectoryError:
+        raise InputError(f"{path} is a folder; a JSON Lines file is needed") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 text: {error}") from error
+
+
+def parse_line(line: str, where: str) -> dict[str, Any]:
+    """The object on one line. Raises InputError that begins with `where`."""
+    try:
+        data = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"{where}: not valid JSON ({error}); was the file cut off while it was copied?"
+        ) from error
+    if not isinstance(data, dict):
+        raise InputError(f"{where}: a JSON object is needed, not {type(data).__name__}")
+    return data
+
+
+def read_valid_prefix(path: Path | str) -> list[dict[str, Any]]:
+    """The complete lines of a file that is being appended to; cuts a torn last line off the file.
+
+    A missing file is an empty one. Raises InputError if a line other than the last is damaged.
+    """
+    path = Path(path)
+    if not path.exists():
+        return []
+    content = path.read_bytes()
+    end = content.rfind(b"\n") + 1
+    if end < len(content):
+        with open(path, "r+b") as file:
+            file.truncate(end)
+    lines = content[:end].decode("utf-8").splitlines()
+    return [parse_line(line, f"{path}, line {i}") for i, line in enumerate(lines, 1)]
+
+
+def append_jsonl(path: Path | str, records: Iterable[Mapping[str, Any]]) -> None:
+    """Appends records in one write, so that a kill tears one line at most; creates the file."""
+    text = "".join(json.dumps(record) + "\n" for record in records)
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    before = path.stat().st_size if path.exists() else 0
+    with open(path, "ab") as file:
+        try:
+            file.write(text.encode("utf-8"))
+            file.flush()
+        except OSError:  # a full disk: leave what was there, not half a record
+            with contextlib.suppress(OSError):
+                os.truncate(path, before)
+            raise
+
+
+def stable_seed(*parts: object) -> int:
+    """A 63-bit seed from values with a stable `str`: the same in every process and Python."""
+    digest = hashlib.blake2b("\x1f".join(str(p) for p in parts).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1
