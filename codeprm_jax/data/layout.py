@@ -26,7 +26,7 @@ MIN_PIECE_TOKENS = 32  # what truncation leaves of feedback, program and stateme
 QWEN_STEP_TAG = " \n\n\n\n\n"
 
 
-class ExampleTooLong(InputError):
+class ExampleTooLongError(InputError):
     """An example whose thoughts and tags alone exceed the limit: refused, and counted."""
 
 
@@ -129,7 +129,7 @@ class Layout:
         """The examples of `inputs`, in their order.
 
         Raises:
-          ExampleTooLong: one does not fit; the message gives its length and the limit.
+          ExampleTooLongError: one does not fit; the message gives its length and the limit.
         """
         texts: list[str] = []
         for item in inputs:
@@ -183,7 +183,7 @@ class Layout:
                 pieces[index] = self._cut(pieces[index], keep)
         if sum(map(len, pieces)) > room:
             needed = fixed + sum(map(len, pieces))
-            raise ExampleTooLong(
+            raise ExampleTooLongError(
                 f"an example needs {needed} tokens for its thoughts and step tags and what must "
                 f"stand beside them, the limit is {self.config.max_tokens}; "
                 "raise layout.max_tokens or shorten the thoughts"

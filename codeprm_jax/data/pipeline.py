@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from codeprm_jax.data.layout import Example, ExampleTooLong, Layout, StepInput
+from codeprm_jax.data.layout import Example, ExampleTooLongError, Layout, StepInput
 from codeprm_jax.data.packing import PackingPlan, pack_row, plan_packing
 from codeprm_jax.data.tokenizer import Tokenizer, train_tokenizer
 from codeprm_jax.traces.dataset import Record
@@ -90,7 +90,7 @@ def pack_records(records: Sequence[Record], layout: Layout, row_tokens: int) -> 
     for record in records:
         try:
             examples += layout.lay_out([step_input(record)])
-        except ExampleTooLong as error:
+        except ExampleTooLongError as error:
             refused += 1
             logger.warning("trace %s refused: %s", record.trace.id, error)
             continue

@@ -146,7 +146,7 @@ def build_dataset(
             "program": text,
             "public_passed": np.int32,
             "public_total": np.int32,
-            "failures": tfds.features.Sequence({name: text for name in _FAILURE_FIELDS}),
+            "failures": tfds.features.Sequence(dict.fromkeys(_FAILURE_FIELDS, text)),
             "passes": tfds.features.Sequence(np.int32),
             "trials": tfds.features.Sequence(np.int32),
             "pass_rate_sum": tfds.features.Sequence(np.float64),

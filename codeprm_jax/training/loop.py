@@ -157,7 +157,7 @@ def train(config: TrainConfig) -> TrainSummary:
 
 
 def make_forward(model: ModelConfig) -> Callable[..., jax.Array]:
-    """Jitted (params, tokens, segment_ids, positions) -> scores in [0, 1], float32[batch, length]."""
+    """Jitted (params, tokens, segment_ids, positions) -> scores: float32[batch, length]."""
 
     @jax.jit
     def forward(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
 
 import jax
@@ -21,7 +20,7 @@ from codeprm_jax.training.config import TrainingConfig
 Batch = Mapping[str, jax.Array]
 
 
-@partial(jax.tree_util.register_dataclass)
+@jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class TrainState:
     """All that a checkpoint must hold.
@@ -33,10 +32,10 @@ class TrainState:
       rng: key data, uint32[2], from which a step's randomness is folded.
     """
 
-    step: jax.Array
+    step: Any
     params: decoder.Params
     opt_state: Any
-    rng: jax.Array
+    rng: Any
 
 
 def learning_rate_schedule(config: TrainingConfig, total_steps: int) -> optax.Schedule:

@@ -1,0 +1,103 @@
+"""How good a PRM's step scores are on held-out traces, beside baselines that use no PRM."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from codeprm_jax.data.layout import ExampleTooLongError, StepInput
+from codeprm_jax.data.pipeline import step_input
+from codeprm_jax.scoring.engine import Scorer
+from codeprm_jax.traces.dataset import Record
+from codeprm_jax.traces.trace import Trace
+from codeprm_jax.training.metrics import regression_metrics
+
+
+def evaluate_records(
+    records: Sequence[Record], scorer: Scorer, training_mean: float
+) -> dict[str, Any]:
+    """Metrics of the PRM and of its baselines on labelled traces.
+
+    Args:
+      training_mean: mean soft label of the training split, the simplest prediction.
+
+    Returns:
+      traces, steps, problems, refused; `prm` and `baselines` ("training mean", "copy public
+      outcome", "copy full outcome": the trace's own share of passed tests given to every step),
+      each with `regression_metrics`; and `first_wrong_step`, see `first_wrong_metrics`.
+    """
+    kept, scores, refused = _score(records, scorer)
+    traces = [r.trace for r in kept]
+    steps = [s for t in traces for s in t.steps or ()]
+    targets = np.array([s.pass_rate for s in steps])
+    reachable = np.array([s.reachable for s in steps])
+
+    def metrics(values: Sequence[np.ndarray]) -> dict[str, float]:
+        return regression_metrics(targets, np.concatenate(values), reachable)
+
+    def copied(value_of: Any) -> dict[str, float]:
+        return metrics([np.full(len(t.thoughts), value_of(t), float) for t in traces])
+
+    return {
+        "traces": len(traces),
+        "steps": len(steps),
+        "problems": len({t.problem_id for t in traces}),
+        "refused": refused,
+        "prm": metrics(scores),
+        "baselines": {
+            "training mean": copied(lambda t: training_mean),
+            "copy public outcome": copied(lambda t: t.public.pass_rate),
+            "copy full outcome": copied(lambda t: t.outcome[0] / t.outcome[1]),
+        },
+        "first_wrong_step": first_wrong_metrics(traces, scores),
+    }
+
+
+def first_wrong_metrics(traces: Sequence[Trace], scores: Sequence[np.ndarray]) -> dict[str, float]:
+    """How often a rule names the first wrong step, over failing traces that have one.
+
+    The first wrong step is the first through which no rollout passed everything (Monte-Carlo value
+    0, as in OmegaPRM). A failing trace without one failed in its program only and is left out.
+
+    Returns:
+      traces: how many count. Shares in [0, 1]: `lowest` (the lowest score), `largest_drop` (the
+      step whose score falls most below the step before it, 1 before the first), `last` (always the
+      last step), `first` (always the first), `chance` (a random step).
+    """
+    rows = [
+        (t.first_wrong, len(t.thoughts), s)
+        for t, s in zip(traces, scores, strict=True)
+        if not t.solved and t.first_wrong is not None
+    ]
+    if not rows:
+        return {"traces": 0}
+    return {
+        "traces": len(rows),
+        "lowest": float(np.mean([np.argmin(s) == wrong for wrong, _, s in rows])),
+        "largest_drop": float(
+            np.mean([np.argmin(np.diff(s, prepend=1.0)) == wrong for wrong, _, s in rows])
+        ),
+        "last": float(np.mean([wrong == length - 1 for wrong, length, _ in rows])),
+        "first": float(np.mean([wrong == 0 for wrong, _, _ in rows])),
+        "chance": float(np.mean([1 / length for _, length, _ in rows])),
+    }
+
+
+def _score(records: Sequence[Record], scorer: Scorer) -> tuple[list[Record], list[np.ndarray], int]:
+    """Scored records; those that do not fit are counted."""
+    inputs = [step_input(r) for r in records]
+    try:
+        return list(records), [s.scores for s in scorer.score(inputs)], 0
+    except ExampleTooLongError:
+        kept = [(r, s) for r, i in zip(records, inputs, strict=True) for s in _try(scorer, i)]
+        refused = len(records) - len(kept)
+        return [r for r, _ in kept], [s for _, s in kept], refused
+
+
+def _try(scorer: Scorer, item: StepInput) -> list[np.ndarray]:
+    try:
+        return [scorer.score([item])[0].scores]
+    except ExampleTooLongError:
+        return []

@@ -1,0 +1,119 @@
+"""The step scorer: all steps of a trace in one forward, traces batched by length."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from codeprm_jax.data.layout import Example, StepInput
+from codeprm_jax.data.packing import pack_row
+from codeprm_jax.sharding import batch_divisor, make_mesh
+from codeprm_jax.training.checkpoints import load_model
+from codeprm_jax.training.loop import make_forward
+from codeprm_jax.training.step import put_batch
+
+MIN_BUCKET = 128
+
+
+@dataclass(frozen=True)
+class StepScores:
+    """Scores float32[steps] in [0, 1] of one trace, and the tokens that were read for them."""
+
+    scores: np.ndarray
+    tokens: int
+
+
+class Scorer(Protocol):
+    """Whatever scores the steps of traces."""
+
+    def score(self, inputs: Sequence[StepInput]) -> list[StepScores]:
+        """One StepScores for each input, in order."""
+
+
+class StepScorer:
+    """Scores traces with a trained PRM.
+
+    A trace is padded to the shortest of a few lengths that holds it and scored in batches of a few
+    sizes, so that the number of compiled programs is small and bounded. The bucket of a trace
+    depends on its own length only: it gets the same scores alone and in any batch.
+
+    Args:
+      run: run directory of a training.
+      mesh: devices; default all, as replicas.
+      tokens_per_batch: padded tokens in a full batch.
+
+    Raises:
+      InputError: `run` holds no model.
+    """
+
+    def __init__(
+        self, run: Path | str, mesh: Mesh | None = None, tokens_per_batch: int = 8192
+    ) -> None:
+        self.mesh = mesh or make_mesh()
+        model = load_model(run, self.mesh)
+        self.layout, self.step = model.layout, model.step
+        self._params = model.params
+        self._forward = make_forward(model.config)
+        self._tokens_per_batch = tokens_per_batch
+        self.buckets = tuple(length_buckets(self.layout.config.max_tokens))
+        self.compiled: set[tuple[int, int]] = set()
+
+    def score(self, inputs: Sequence[StepInput]) -> list[StepScores]:
+        """One StepScores for each input, in order.
+
+        Raises ExampleTooLongError on a trace that cannot be laid out within the model's limit.
+        """
+        examples = self.layout.lay_out(inputs)
+        by_bucket: dict[int, list[int]] = defaultdict(list)
+        for index, example in enumerate(examples):
+            by_bucket[next(b for b in self.buckets if b >= example.length)].append(index)
+        results: list[StepScores | None] = [None] * len(examples)
+        for bucket, members in sorted(by_bucket.items()):
+            for chunk in self._chunks(bucket, members):
+                scores = self._score_batch(bucket, [examples[i] for i in chunk])
+                for index, values in zip(chunk, scores, strict=True):
+                    results[index] = StepScores(values, examples[index].length)
+        return [r for r in results if r is not None]
+
+    def _chunks(self, bucket: int, members: list[int]) -> Iterator[list[int]]:
+        rows = max(1, self._tokens_per_batch // bucket)
+        for start in range(0, len(members), rows):
+            yield members[start : start + rows]
+
+    def _score_batch(self, bucket: int, examples: Sequence[Example]) -> list[np.ndarray]:
+        rows = self._batch_rows(bucket, len(examples))
+        padded = [pack_row([e], bucket) for e in examples]
+        padded += [pack_row([], bucket)] * (rows - len(examples))
+        batch = {
+            k: np.stack([p[k] for p in padded]) for k in ("tokens", "segment_ids", "positions")
+        }
+        self.compiled.add((rows, bucket))
+        with jax.set_mesh(self.mesh):
+            scores = np.asarray(self._forward(self._params, **put_batch(self.mesh, batch)))
+        return [row[e.tag_positions] for row, e in zip(scores, examples, strict=False)]
+
+    def _batch_rows(self, bucket: int, count: int) -> int:
+        """Powers of four up to the full batch, in multiples of the mesh's batch axis."""
+        rows, full = 1, max(1, self._tokens_per_batch // bucket)
+        while rows < count:
+            rows *= 4
+        divisor = batch_divisor(self.mesh)
+        return -(-min(rows, full) // divisor) * divisor
+
+
+def length_buckets(max_tokens: int) -> Iterator[int]:
+    """128, 192, 256, 384, 512, 768, … up to `max_tokens`, which is always the last."""
+    power = MIN_BUCKET
+    while power < max_tokens:
+        yield power
+        if power + power // 2 < max_tokens:
+            yield power + power // 2
+        power *= 2
+    yield max_tokens
