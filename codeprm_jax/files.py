@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 
-class InputError(Exception):
+class InputError(ValueError):
     """Input that the user must change: reported without a traceback, with exit code 2."""
 
 

@@ -16,6 +16,7 @@ from codeprm_jax.data.layout import Example, ExampleTooLongError, Layout, StepIn
 from codeprm_jax.data.packing import PackingPlan, pack_row, plan_packing
 from codeprm_jax.data.tokenizer import Tokenizer, train_tokenizer
 from codeprm_jax.traces.dataset import Record
+from codeprm_jax.traces.trace import Target
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +82,9 @@ class PackedData:
         )
 
 
-def pack_records(records: Sequence[Record], layout: Layout, row_tokens: int) -> PackedData:
+def pack_records(
+    records: Sequence[Record], layout: Layout, row_tokens: int, target: Target
+) -> PackedData:
     """Lays out and packs records; one that cannot fit is refused, counted and logged."""
     examples: list[Example] = []
     targets: list[np.ndarray] = []
@@ -95,7 +98,7 @@ def pack_records(records: Sequence[Record], layout: Layout, row_tokens: int) -> 
             logger.warning("trace %s refused: %s", record.trace.id, error)
             continue
         steps = record.trace.steps or ()
-        targets.append(np.array([s.pass_rate for s in steps], np.float32))
+        targets.append(np.array([s.label(target) for s in steps], np.float32))
         reachable.append(np.array([s.reachable for s in steps], bool))
     plan = plan_packing([e.length for e in examples], row_tokens)
     return PackedData(examples, targets, reachable, plan, refused)

@@ -11,16 +11,17 @@ from codeprm_jax.data.layout import ExampleTooLongError, StepInput
 from codeprm_jax.data.pipeline import step_input
 from codeprm_jax.scoring.engine import Scorer
 from codeprm_jax.traces.dataset import Record
-from codeprm_jax.traces.trace import Trace
+from codeprm_jax.traces.trace import Target, Trace
 from codeprm_jax.training.metrics import regression_metrics
 
 
 def evaluate_records(
-    records: Sequence[Record], scorer: Scorer, training_mean: float
+    records: Sequence[Record], scorer: Scorer, target: Target, training_mean: float
 ) -> dict[str, Any]:
     """Metrics of the PRM and of its baselines on labelled traces.
 
     Args:
+      target: the label that scores are compared with.
       training_mean: mean soft label of the training split, the simplest prediction.
 
     Returns:
@@ -31,7 +32,7 @@ def evaluate_records(
     kept, scores, refused = _score(records, scorer)
     traces = [r.trace for r in kept]
     steps = [s for t in traces for s in t.steps or ()]
-    targets = np.array([s.pass_rate for s in steps])
+    targets = np.array([s.label(target) for s in steps])
     reachable = np.array([s.reachable for s in steps])
 
     def metrics(values: Sequence[np.ndarray]) -> dict[str, float]:
@@ -48,8 +49,8 @@ def evaluate_records(
         "prm": metrics(scores),
         "baselines": {
             "training mean": copied(lambda t: training_mean),
-            "copy public outcome": copied(lambda t: t.public.pass_rate),
-            "copy full outcome": copied(lambda t: t.outcome[0] / t.outcome[1]),
+            "copy public outcome": copied(lambda t: _copy(t.public.pass_rate, target)),
+            "copy full outcome": copied(lambda t: _copy(t.outcome[0] / t.outcome[1], target)),
         },
         "first_wrong_step": first_wrong_metrics(traces, scores),
     }
@@ -83,6 +84,11 @@ def first_wrong_metrics(traces: Sequence[Trace], scores: Sequence[np.ndarray]) -
         "first": float(np.mean([wrong == 0 for wrong, _, _ in rows])),
         "chance": float(np.mean([1 / length for _, length, _ in rows])),
     }
+
+
+def _copy(pass_rate: float, target: Target) -> float:
+    """An outcome in the unit of the target: the share passed, or whether all passed."""
+    return pass_rate if target == "pass_rate" else float(pass_rate == 1)
 
 
 def _score(records: Sequence[Record], scorer: Scorer) -> tuple[list[Record], list[np.ndarray], int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-QUERY_BLOCK = 256
+QUERY_BLOCK = 128
 
 
 def segment_attention(

@@ -58,9 +58,10 @@ class StepScorer:
     ) -> None:
         self.mesh = mesh or make_mesh()
         model = load_model(run, self.mesh)
-        self.layout, self.step = model.layout, model.step
+        self.layout, self.target = model.directory.layout, model.directory.target
+        self.step = model.step
         self._params = model.params
-        self._forward = make_forward(model.config)
+        self._forward = make_forward(model.directory.config)
         self._tokens_per_batch = tokens_per_batch
         self.buckets = tuple(length_buckets(self.layout.config.max_tokens))
         self.compiled: set[tuple[int, int]] = set()

@@ -6,6 +6,8 @@ training problems whose thoughts occur in no training trace.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import logging
 import shutil
 import tempfile
@@ -19,7 +21,7 @@ import numpy as np
 
 from codeprm_jax.files import InputError, read_json, stable_seed, write_json
 from codeprm_jax.problems.problem import PublicProblem
-from codeprm_jax.traces.trace import Failure, Feedback, StepCounts, Trace
+from codeprm_jax.traces.trace import TARGETS, Failure, Feedback, StepCounts, Trace
 
 logger = logging.getLogger(__name__)
 
@@ -155,7 +157,7 @@ def build_dataset(
         }
     )
 
-    with tfds.core.registered.skip_registering():
+    with tfds.core.registered.skip_registration():
 
         class CodeprmTraces(tfds.core.GeneratorBasedBuilder):
             """Execution-labelled thought traces."""
@@ -183,9 +185,13 @@ def build_dataset(
     data_dir.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(prefix=f".{data_dir.name}.", dir=data_dir.parent))
     try:
-        CodeprmTraces(data_dir=str(unfinished), file_format="array_record").download_and_prepare(
-            download_config=tfds.download.DownloadConfig(try_download_gcs=False)
-        )
+        builder = CodeprmTraces(data_dir=str(unfinished), file_format="array_record")
+        # It prints where it writes, which is a temporary folder: nothing for a reader.
+        with contextlib.redirect_stdout(io.StringIO()):
+            tfds.disable_progress_bar()
+            builder.download_and_prepare(
+                download_config=tfds.download.DownloadConfig(try_download_gcs=False)
+            )
         write_json(unfinished / _STATISTICS, statistics)
         if data_dir.exists():
             shutil.rmtree(data_dir)
@@ -272,7 +278,7 @@ def _statistics(traces: Sequence[Trace]) -> dict[str, Any]:
         "problems": len(by_problem),
         "problem_ids": sorted(by_problem),
         "steps": len(steps),
-        "mean_label": float(np.mean([s.pass_rate for s in steps])),
+        "mean_label": {t: float(np.mean([s.label(t) for s in steps])) for t in TARGETS},
         "mean_trials": float(np.mean([s.trials for s in steps])),
         "reachable_share": float(np.mean([s.reachable for s in steps])),
         "solved_share": float(np.mean([t.solved for t in traces])),

@@ -6,12 +6,15 @@ import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from codeprm_jax.files import InputError, read_jsonl
 from sandbox_runner.types import TestResult
 
 SCHEMA_VERSION = 1
+# What a score estimates: the mean share of passed tests, or the share of rollouts that pass all.
+Target = Literal["pass_rate", "success_rate"]
+TARGETS: tuple[Target, ...] = ("pass_rate", "success_rate")
 MAX_FAILURES = 5  # failing public tests that feedback shows, as in the paper
 
 
@@ -90,6 +93,15 @@ class StepCounts:
     def pass_rate(self) -> float:
         """Mean pass rate, the soft label (METHOD: label of a step), in [0, 1]."""
         return self.pass_rate_sum / self.trials
+
+    @property
+    def success_rate(self) -> float:
+        """passes / trials, the Monte-Carlo value MC(s) of METHOD, section 2, in [0, 1]."""
+        return self.passes / self.trials
+
+    def label(self, target: Target) -> float:
+        """The soft label of this kind, in [0, 1]."""
+        return self.pass_rate if target == "pass_rate" else self.success_rate
 
     @property
     def reachable(self) -> bool:

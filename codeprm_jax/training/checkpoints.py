@@ -24,6 +24,7 @@ from codeprm_jax.files import InputError, read_json, write_json
 from codeprm_jax.model import decoder
 from codeprm_jax.model.config import ModelConfig
 from codeprm_jax.sharding import named_sharding
+from codeprm_jax.traces.trace import Target
 from codeprm_jax.training.step import TrainState, path_names
 
 logger = logging.getLogger(__name__)
@@ -83,28 +84,41 @@ class Checkpoints:
 
 
 @dataclass(frozen=True)
-class LoadedModel:
-    """A model as a scorer needs it."""
+class ModelDirectory:
+    """What a model directory says: shape, input layout, and what a score estimates."""
 
     config: ModelConfig
     layout: Layout
+    target: Target
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model as a scorer needs it: its directory, and the parameters after `step` steps."""
+
+    directory: ModelDirectory
     params: decoder.Params
     step: int
 
 
 def save_model_directory(
-    run: Path, model: ModelConfig, layout: LayoutConfig, tokenizer: Tokenizer
+    run: Path, model: ModelConfig, layout: LayoutConfig, tokenizer: Tokenizer, target: Target
 ) -> None:
     """Writes `run/model`: tokenizer and prm_config.json."""
     directory = Path(run) / "model"
     directory.mkdir(parents=True, exist_ok=True)
     tokenizer.save(directory)
-    config = {"format": _FORMAT, "model": model.to_json(), "layout": layout.to_json()}
+    config = {
+        "format": _FORMAT,
+        "target": target,
+        "model": model.to_json(),
+        "layout": layout.to_json(),
+    }
     write_json(directory / "prm_config.json", config)
 
 
-def load_model_directory(run: Path | str) -> tuple[ModelConfig, Layout]:
-    """Shape, tokenizer and layout of the model in a run directory.
+def load_model_directory(run: Path | str) -> ModelDirectory:
+    """Shape, tokenizer, layout and target of the model in a run directory.
 
     Raises InputError where there is none, or one of another format.
     """
@@ -115,7 +129,7 @@ def load_model_directory(run: Path | str) -> tuple[ModelConfig, Layout]:
     if config.get("format") != _FORMAT:
         raise InputError(f"{directory}: format {config.get('format')!r}, expected {_FORMAT}")
     layout = Layout(LayoutConfig.from_json(config["layout"]), load_tokenizer(directory))
-    return ModelConfig.from_json(config["model"]), layout
+    return ModelDirectory(ModelConfig.from_json(config["model"]), layout, config["target"])
 
 
 def load_model(run: Path | str, mesh: Mesh) -> LoadedModel:
@@ -123,14 +137,14 @@ def load_model(run: Path | str, mesh: Mesh) -> LoadedModel:
 
     Raises InputError if `run` is no run directory or has no complete checkpoint.
     """
-    config, layout = load_model_directory(run)
+    directory = load_model_directory(run)
     abstract = jax.tree_util.tree_map_with_path(
         lambda path, leaf: jax.ShapeDtypeStruct(
             leaf.shape,
             leaf.dtype,
             sharding=named_sharding(mesh, decoder.logical_axes(path_names(path)), leaf.shape),
         ),
-        jax.eval_shape(lambda: decoder.create(config, 0)),
+        jax.eval_shape(lambda: decoder.create(directory.config, 0)),
     )
     if not _folder(Path(run)).is_dir():
         raise InputError(f"{run} has no checkpoints; train it first")
@@ -141,7 +155,7 @@ def load_model(run: Path | str, mesh: Mesh) -> LoadedModel:
         restored = manager.restore(
             step, args=ocp.args.Composite(params=ocp.args.StandardRestore(abstract))
         )
-    return LoadedModel(config, layout, restored["params"], step)
+    return LoadedModel(directory, restored["params"], step)
 
 
 def _folder(run: Path) -> Path:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from codeprm_jax.files import InputError
 from codeprm_jax.model.config import ModelConfig
 from codeprm_jax.sharding import MeshConfig
+from codeprm_jax.traces.trace import Target
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,8 @@ class DataConfig:
       tokenizer: folder of a checkpoint's tokenizer; None trains one on the training split.
       vocab_size: of a tokenizer that is trained.
       feedback: whether the PRM reads program and feedback.
+      target: "pass_rate", the paper's label (mean share of passed tests over the rollouts through a
+        step), or "success_rate" (share of those rollouts that pass everything).
       row_tokens: length of a packed row, and the limit of one example.
     """
 
@@ -28,6 +31,7 @@ class DataConfig:
     tokenizer: Path | None = None
     vocab_size: int = 4096
     feedback: bool = True
+    target: Target = "pass_rate"
     row_tokens: int = 1024
 
 

@@ -97,9 +97,12 @@ def train(config: TrainConfig) -> TrainSummary:
     layout, model = _model_directory(
         run, config, lambda: tokenizer_for(train_records, config.data.vocab_size)
     )
-    data = pack_records(train_records, layout, config.data.row_tokens)
+    data = pack_records(train_records, layout, config.data.row_tokens, config.data.target)
     validation = pack_records(
-        read_split(config.data.data_dir, "validation"), layout, config.data.row_tokens
+        read_split(config.data.data_dir, "validation"),
+        layout,
+        config.data.row_tokens,
+        config.data.target,
     )
     stream = BatchStream(data, training.batch_rows, training.epochs, training.seed)
     total = stream.num_batches
@@ -264,8 +267,8 @@ def _model_directory(
                 "name another training.out, or remove that folder"
             )
     if (run / "model" / "prm_config.json").is_file():
-        model, layout = load_model_directory(run)
-        return layout, model
+        directory = load_model_directory(run)
+        return directory.layout, directory.config
     own = config.data.tokenizer
     tokenizer = load_tokenizer(own) if own else make_tokenizer()
     settings = (
@@ -275,7 +278,7 @@ def _model_directory(
     )
     layout = Layout(settings, tokenizer)
     model = replace(config.model, vocab_size=tokenizer.vocab_size)
-    save_model_directory(run, model, settings, tokenizer)
+    save_model_directory(run, model, settings, tokenizer, config.data.target)
     return layout, model
 
 

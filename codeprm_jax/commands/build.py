@@ -1,0 +1,55 @@
+"""`codeprm build`: labelled traces to a TFDS dataset."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from codeprm_jax.commands.output import say, table
+from codeprm_jax.problems.loading import load_problems
+from codeprm_jax.traces.dataset import SplitConfig, build_dataset
+from codeprm_jax.traces.trace import read_traces
+
+
+def main(
+    labelled: Annotated[Path, tyro.conf.Positional],
+    /,
+    data_dir: Path = Path("data"),
+    problems: str = "bank",
+    split: SplitConfig = SplitConfig(),
+) -> int:
+    """Writes train, validation, test and test_seen splits as ArrayRecord files.
+
+    Args:
+      labelled: labelled.jsonl from sandbox-runner label.
+      data_dir: folder to write; replaced when the new dataset is complete.
+      problems: where the statements come from: bank, humaneval:PATH, mbpp:PATH or file:PATH.
+      split: shares and seed of the division.
+    """
+    statements = {p.id: p.public for p in load_problems(problems)}
+    statistics = build_dataset(list(read_traces(labelled)), statements, data_dir, split)
+    say(describe(statistics))
+    say(f"dataset written to {data_dir}")
+    return 0
+
+
+def describe(statistics: dict) -> str:
+    """The statistics of a dataset as a table."""
+    rows = [
+        (
+            name,
+            s["problems"],
+            s["traces"],
+            s["steps"],
+            f"{s['mean_label']['pass_rate']:.3f}",
+            f"{s['mean_label']['success_rate']:.3f}",
+            f"{s['mean_trials']:.1f}",
+        )
+        for name, s in statistics["splits"].items()
+    ]
+    return table(
+        ("split", "problems", "traces", "steps", "pass rate", "success rate", "rollouts a step"),
+        rows,
+    )

@@ -1,0 +1,67 @@
+"""`codeprm evaluate`: PRM metrics on held-out traces."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from codeprm_jax.commands.output import say, table
+from codeprm_jax.evaluation.prm_metrics import evaluate_records
+from codeprm_jax.files import write_json
+from codeprm_jax.scoring.engine import StepScorer
+from codeprm_jax.traces.dataset import read_split, read_statistics
+
+TEST_SPLITS = ("test_seen", "test")
+
+
+def main(model: Path, data: Path, out: Path | None = None) -> int:
+    """Scores the test splits and prints metrics beside the baselines.
+
+    Args:
+      model: run directory of a training.
+      data: dataset that codeprm build wrote.
+      out: JSON file for all metrics.
+    """
+    result = evaluate(model, data)
+    if out is not None:
+        write_json(out, result)
+    say(describe(result))
+    return 0
+
+
+def evaluate(model: Path, data: Path) -> dict[str, Any]:
+    """Metrics on both test splits, by split."""
+    scorer = StepScorer(model)
+    mean = read_statistics(data)["splits"]["train"]["mean_label"][scorer.target]
+    splits = {
+        name: evaluate_records(read_split(data, name), scorer, scorer.target, mean)
+        for name in TEST_SPLITS
+    }
+    return {
+        "checkpoint_step": scorer.step,
+        "target": scorer.target,
+        "training_mean": mean,
+        "splits": splits,
+    }
+
+
+def describe(result: dict[str, Any]) -> str:
+    """The metrics as text."""
+    titles = {"test_seen": "unseen traces of seen problems", "test": "unseen problems"}
+    parts = []
+    for split, found in result["splits"].items():
+        rows = [("PRM", *_row(found["prm"]))]
+        rows += [(name, *_row(m)) for name, m in found["baselines"].items()]
+        parts.append(table((titles[split], "AUROC", "MSE", "MAE", "R2", "ECE"), rows))
+        first = found["first_wrong_step"]
+        if first["traces"]:
+            parts.append(
+                f"first wrong step, {first['traces']} failing traces: lowest score "
+                f"{first['lowest']:.3f}, largest drop {first['largest_drop']:.3f}, chance "
+                f"{first['chance']:.3f}, always last {first['last']:.3f}\n"
+            )
+    return "\n".join(parts)
+
+
+def _row(values: dict[str, float]) -> list[str]:
+    return [f"{values[k]:.3f}" for k in ("auroc", "mse", "mae", "r2", "ece")]
