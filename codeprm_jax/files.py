@@ -96,7 +96,8 @@ def read_valid_prefix(path: Path | str) -> list[dict[str, Any]]:
     if end < len(content):
         with open(path, "r+b") as file:
             file.truncate(end)
-    lines = content[:end].decode("utf-8").splitlines()
+    # Not splitlines(): a string may hold U+2028 and its like unescaped.
+    lines = content[:end].decode("utf-8").split("\n")[:-1]
     return [parse_line(line, f"{path}, line {i}") for i, line in enumerate(lines, 1)]
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from codeprm_jax.files import InputError
 from sandbox_runner.types import (
     CheckTest,
     FunctionTest,
@@ -25,7 +26,7 @@ Kind = Literal["function", "stdin"]
 SCHEMA_VERSION = 1
 
 
-class ProblemError(ValueError):
+class ProblemError(InputError):
     """A problem, or a file of them, that cannot be used; the message names it and the remedy."""
 
 

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import io
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from codeprm_jax.files import (
+    InputError,
+    append_jsonl,
+    read_jsonl,
+    read_valid_prefix,
+    stable_seed,
+    write_whole,
+)
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), write_whole(path) as file:
+        file.write("new")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_full_disk_while_appending_keeps_what_was_there() -> None:
+    """/dev/full answers every write as a full disk does."""
+    with pytest.raises(OSError, match="No space"):
+        append_jsonl("/dev/full", [{"a": 1}])
+
+
+def test_full_disk_keeps_whole_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.jsonl"
+    append_jsonl(path, [{"n": 1}])
+    class TornFile(io.FileIO):
+        def write(self, data: object) -> int:  # type: ignore[override]
+            super().write(bytes(data)[:3])  # type: ignore[call-overload]
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("builtins.open", lambda p, m="r", **k: TornFile(p, m))
+    with pytest.raises(OSError, match="No space"):
+        append_jsonl(path, [{"n": 2}])
+    monkeypatch.undo()
+    assert read_valid_prefix(path) == [{"n": 1}]
+
+
+def test_torn_last_line_is_cut_off(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    append_jsonl(path, [{"n": 1}, {"n": 2}])
+    with open(path, "a") as file:
+        file.write('{"n": 3, "text')
+    assert read_valid_prefix(path) == [{"n": 1}, {"n": 2}]
+    append_jsonl(path, [{"n": 4}])
+    assert [r["n"] for r in read_jsonl(path)] == [1, 2, 4]
+
+
+def test_damage_in_the_middle_is_an_error_that_names_the_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"n": 1}\n{"n": \n{"n": 3}\n')
+    with pytest.raises(InputError, match="line 2"):
+        read_valid_prefix(path)
+    with pytest.raises(InputError, match="line 2"):
+        list(read_jsonl(path))
+
+
+def test_lines_that_hold_unicode_separators_are_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps({"t": "a\u2028b\x85c"}, ensure_ascii=False) + "\n")
+    assert read_valid_prefix(path) == list(read_jsonl(path)) == [{"t": "a\u2028b\x85c"}]
+
+
+def test_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="nowhere.jsonl does not exist"):
+        list(read_jsonl(tmp_path / "nowhere.jsonl"))
+
+
+def test_seeds_are_stable_over_processes() -> None:
+    assert stable_seed("a", 1) == 4665976284724862560
+    assert stable_seed("a", 1) != stable_seed("a1")
