@@ -36,6 +36,7 @@ def test_full_disk_while_appending_keeps_what_was_there() -> None:
 def test_full_disk_keeps_whole_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.jsonl"
     append_jsonl(path, [{"n": 1}])
+
     class TornFile(io.FileIO):
         def write(self, data: object) -> int:  # type: ignore[override]
             super().write(bytes(data)[:3])  # type: ignore[call-overload]
@@ -74,7 +75,7 @@ def test_lines_that_hold_unicode_separators_are_one_line(tmp_path: Path) -> None
 
 
 def test_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="nowhere.jsonl does not exist"):
+    with pytest.raises(InputError, match=r"nowhere\.jsonl does not exist"):
         list(read_jsonl(tmp_path / "nowhere.jsonl"))
 
 

@@ -12,13 +12,15 @@ from codeprm_jax.problems.loading import load_problems
 from codeprm_jax.traces.dataset import SplitConfig, build_dataset
 from codeprm_jax.traces.trace import read_traces
 
+DEFAULT_SPLIT = SplitConfig()
+
 
 def main(
     labelled: Annotated[Path, tyro.conf.Positional],
     /,
     data_dir: Path = Path("data"),
     problems: str = "bank",
-    split: SplitConfig = SplitConfig(),
+    split: SplitConfig = DEFAULT_SPLIT,
 ) -> int:
     """Writes train, validation, test and test_seen splits as ArrayRecord files.
 

@@ -17,7 +17,7 @@ def main(
     policy: Literal["mutation"] = "mutation",
     rollouts: int = 48,
     min_trials: int = 4,
-    right_probability: float = 0.6,
+    right_probability: float = 0.7,
     slip_probability: float = 0.05,
     seed: int = 0,
 ) -> int:

@@ -55,11 +55,9 @@ def describe(result: dict[str, Any]) -> str:
         parts.append(table((titles[split], "AUROC", "MSE", "MAE", "R2", "ECE"), rows))
         first = found["first_wrong_step"]
         if first["traces"]:
-            parts.append(
-                f"first wrong step, {first['traces']} failing traces: lowest score "
-                f"{first['lowest']:.3f}, largest drop {first['largest_drop']:.3f}, chance "
-                f"{first['chance']:.3f}, always last {first['last']:.3f}\n"
-            )
+            rules = ("lowest", "lowest_tied", "largest_drop", "chance", "last")
+            shares = ", ".join(f"{r.replace('_', ' ')} {first[r]:.3f}" for r in rules)
+            parts.append(f"first wrong step in {first['traces']} failing traces: {shares}\n")
     return "\n".join(parts)
 
 

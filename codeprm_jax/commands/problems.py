@@ -46,9 +46,11 @@ def main(
         write_problems(loaded, out)
         say(f"{len(loaded)} problems written to {out}")
         return 0
-    with Pool(workers, allow_weak_isolation=allow_weak_isolation) as pool:
-        with progress_bar(len(loaded), "problem", "check") as bar:
-            failures = check_references(loaded, pool, lambda: bar.update())
+    with (
+        Pool(workers, allow_weak_isolation=allow_weak_isolation) as pool,
+        progress_bar(len(loaded), "problem", "check") as bar,
+    ):
+        failures = check_references(loaded, pool, lambda _: bar.update())
     for failure in failures:
         say(str(failure))
     failed = len({f.problem_id for f in failures})

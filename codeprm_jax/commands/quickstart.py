@@ -42,14 +42,20 @@ class Sizes:
 
 
 # The bank's three dozen problems are drawn deeply; larger sets are drawn thinly.
-BANK = Sizes(rollouts=48, min_trials=4, repeats=4, epochs=4)
+BANK = Sizes(rollouts=48, min_trials=4, repeats=4, epochs=8)
 MANY = Sizes(rollouts=12, min_trials=2, repeats=1, epochs=2)
 
 
 def training_config(data_dir: Path, out: Path, epochs: int, seed: int) -> TrainConfig:
     """The training preset of the quickstart, as in configs/quickstart.py."""
     return TrainConfig(
-        data=DataConfig(data_dir=data_dir, vocab_size=4096, row_tokens=1024, target="success_rate"),
+        data=DataConfig(
+            data_dir=data_dir,
+            vocab_size=4096,
+            feedback=False,
+            row_tokens=512,
+            target="success_rate",
+        ),
         model=ModelConfig(
             hidden_size=96,
             intermediate_size=256,
@@ -61,9 +67,10 @@ def training_config(data_dir: Path, out: Path, epochs: int, seed: int) -> TrainC
         training=TrainingConfig(
             out=out,
             epochs=epochs,
-            batch_rows=4,
+            batch_rows=8,
             learning_rate=3e-3,
-            evaluate_every=100,
+            loss="bce",
+            evaluate_every=50,
             checkpoint_every=100,
             seed=seed,
         ),

@@ -13,14 +13,16 @@ from codeprm_jax.scoring.engine import StepScorer
 from codeprm_jax.traces.dataset import read_statistics
 from sandbox_runner.pool import Pool
 
+DEFAULT_BENCHMARK = BenchmarkConfig()
+
 
 def main(
     model: Path,
     out: Path,
     problems: str = "bank",
     data: Path | None = None,
-    benchmark: BenchmarkConfig = BenchmarkConfig(),
-    right_probability: float = 0.6,
+    benchmark: BenchmarkConfig = DEFAULT_BENCHMARK,
+    right_probability: float = 0.7,
     slip_probability: float = 0.05,
     workers: int | None = None,
     allow_weak_isolation: bool = False,

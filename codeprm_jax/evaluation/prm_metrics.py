@@ -10,6 +10,7 @@ import numpy as np
 from codeprm_jax.data.layout import ExampleTooLongError, StepInput
 from codeprm_jax.data.pipeline import step_input
 from codeprm_jax.scoring.engine import Scorer
+from codeprm_jax.search.refine import lowest_step
 from codeprm_jax.traces.dataset import Record
 from codeprm_jax.traces.trace import Target, Trace
 from codeprm_jax.training.metrics import regression_metrics
@@ -63,7 +64,8 @@ def first_wrong_metrics(traces: Sequence[Trace], scores: Sequence[np.ndarray]) -
     0, as in OmegaPRM). A failing trace without one failed in its program only and is left out.
 
     Returns:
-      traces: how many count. Shares in [0, 1]: `lowest` (the lowest score), `largest_drop` (the
+      traces: how many count. Shares in [0, 1]: `lowest` (the lowest score), `lowest_tied` (the
+      earliest score within SCORE_TIE of it, as the search chooses), `largest_drop` (the
       step whose score falls most below the step before it, 1 before the first), `last` (always the
       last step), `first` (always the first), `chance` (a random step).
     """
@@ -77,6 +79,7 @@ def first_wrong_metrics(traces: Sequence[Trace], scores: Sequence[np.ndarray]) -
     return {
         "traces": len(rows),
         "lowest": float(np.mean([np.argmin(s) == wrong for wrong, _, s in rows])),
+        "lowest_tied": float(np.mean([lowest_step(s) == wrong for wrong, _, s in rows])),
         "largest_drop": float(
             np.mean([np.argmin(np.diff(s, prepend=1.0)) == wrong for wrong, _, s in rows])
         ),

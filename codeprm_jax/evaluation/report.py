@@ -109,11 +109,11 @@ def _opening(
         "<h1>Generate–Verify–Refine with a process reward model</h1>"
         f"<p class=lead>Problems: <b>{_text(quickstart['problems'])}</b>. "
         f"Pipeline time: {seconds:.0f} s.</p>"
-        "<p class=simulated>The generator in this run is <b>simulated</b>: "
+        "<p class=simulated>The generator of this run is <b>simulated</b>: "
         f"<code>{_text(summary['policy'])}</code> draws steps from hand-written or mutated "
         "variants of a known solution, right ones with the probability given. Programs, executions, "
-        "labels, the trained model and the search are real. The figures compare ways to spend a "
-        "budget under this generator; they say nothing about any language model.</p>"
+        "labels, the trained model and the search are real. The figures compare ways to spend "
+        "a budget under this generator; they say nothing about any language model.</p>"
         f"<div class=cards>{shown}</div>"
     )
 
@@ -183,11 +183,20 @@ def _prm(evaluation: Mapping[str, Any]) -> Iterable[str]:
     rows = []
     for split, title in titles.items():
         found = evaluation["splits"][split]["first_wrong_step"]
-        names = ("lowest", "largest_drop", "chance", "first", "last")
+        names = ("lowest", "lowest_tied", "largest_drop", "chance", "first", "last")
         rows.append((title, found["traces"], *(_number(found.get(n)) for n in names)))
     yield "<h3>Inside failing traces: which rule names the first wrong step?</h3>"
     yield _table(
-        ("", "traces", "lowest score", "largest drop", "chance", "always first", "always last"),
+        (
+            "",
+            "traces",
+            "lowest score",
+            "lowest, ties to the first",
+            "largest drop",
+            "chance",
+            "always first",
+            "always last",
+        ),
         rows,
     )
     yield (

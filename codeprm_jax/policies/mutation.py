@@ -42,7 +42,7 @@ class MutationPolicy:
     def __init__(
         self,
         chains: Mapping[str, Chain],
-        right_probability: float = 0.6,
+        right_probability: float = 0.7,
         slip_probability: float = 0.05,
     ) -> None:
         for name, value in (("right", right_probability), ("slip", slip_probability)):

@@ -81,8 +81,21 @@ class LastStep:
         return [StepChoice(len(f.attempt.thoughts) - 1) for f in failed]
 
 
+# Monte-Carlo labels of some twenty rollouts cannot tell scores apart that differ by less.
+SCORE_TIE = 0.05
+
+
+def lowest_step(scores: np.ndarray, tie: float = SCORE_TIE) -> int:
+    """The earliest step whose score is within `tie` of the lowest.
+
+    Behind a wrong step all values are low and differ by noise only; the first of them is the one
+    to rewrite. With tie = 0 this is the argmin of the paper.
+    """
+    return int(np.flatnonzero(scores <= scores.min() + tie)[0])
+
+
 class LowestScore:
-    """The step with the lowest PRM score; the earliest of equal ones (METHOD: GVR, argmin)."""
+    """The step with the lowest PRM score; the earliest of those that tie (METHOD: GVR)."""
 
     def __init__(self, scorer: Scorer) -> None:
         self._scorer = scorer
@@ -98,6 +111,5 @@ class LowestScore:
             ]
         )
         return [
-            StepChoice(int(np.argmin(s.scores)), tuple(map(float, s.scores)), s.tokens)
-            for s in scored
+            StepChoice(lowest_step(s.scores), tuple(map(float, s.scores)), s.tokens) for s in scored
         ]

@@ -142,7 +142,7 @@ def make_train_step(
         params = optax.apply_updates(state.params, updates)
         metrics = {
             "loss": loss,
-            "grad_norm": optax.global_norm(gradients),
+            "grad_norm": optax.tree.norm(gradients),
             "steps": (batch["weights"] > 0).sum().astype(jnp.float32),
         }
         return TrainState(state.step + 1, params, opt_state, state.rng), metrics

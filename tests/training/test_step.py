@@ -1,0 +1,172 @@
+"""Invariant 4: one device and eight fake ones on any mesh give the same loss; golden shardings."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+from jax.sharding import PartitionSpec
+
+from codeprm_jax.files import InputError
+from codeprm_jax.sharding import MeshConfig, make_mesh, partition_spec
+from codeprm_jax.training.config import TrainingConfig
+from codeprm_jax.training.step import (
+    init_state,
+    learning_rate_schedule,
+    make_optimizer,
+    make_train_step,
+    path_names,
+    put_batch,
+    state_shardings,
+    step_losses,
+)
+from tests.conftest import TINY, random_tokens
+
+CONFIG = TrainingConfig(learning_rate=1e-2, batch_rows=8)
+MESHES = [(1, 1, 1), (8, 1, 1), (1, 8, 1), (2, 2, 2), (1, 4, 2), (4, 1, 2)]
+
+
+def batch(seed: int, rows: int = 8, length: int = 48) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    segments = np.repeat([[1, 2, 0]], [20, 20, length - 40], axis=1).repeat(rows, 0)
+    positions = np.concatenate([np.arange(20), np.arange(20), np.arange(length - 40)])
+    weights = (rng.random((rows, length)) < 0.15) * (segments > 0)
+    return {
+        "tokens": random_tokens(rng, rows, length),
+        "segment_ids": segments.astype(np.int32),
+        "positions": np.tile(positions, (rows, 1)).astype(np.int32),
+        "targets": (rng.random((rows, length)) * weights).astype(np.float32),
+        "weights": weights.astype(np.float32),
+    }
+
+
+def run(shape: tuple[int, int, int], steps: int = 3) -> tuple[list[float], Any]:
+    count = int(np.prod(shape))
+    mesh = make_mesh(MeshConfig(*shape), jax.devices()[:count])
+    optimizer = make_optimizer(CONFIG, 10)
+    state = init_state(mesh, TINY, optimizer, seed=0)
+    step = make_train_step(mesh, TINY, CONFIG, optimizer)
+    losses = []
+    with jax.set_mesh(mesh):
+        for _ in range(steps):
+            state, metrics = step(state, put_batch(mesh, batch(0)))
+            losses.append(float(metrics["loss"]))
+    return losses, jax.device_get(state.params)
+
+
+@pytest.fixture(scope="module")
+def one_device() -> tuple[list[float], Any]:
+    return run((1, 1, 1))
+
+
+@pytest.mark.parametrize("shape", MESHES[1:])
+def test_every_mesh_gives_the_loss_of_one_device(
+    shape: tuple[int, int, int], one_device: tuple[list[float], Any]
+) -> None:
+    losses, params = run(shape)
+    np.testing.assert_allclose(losses, one_device[0], rtol=1e-5)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=2e-4), params, one_device[1]
+    )
+    assert losses[-1] < losses[0]
+
+
+def test_golden_shardings_of_parameters_and_moments() -> None:
+    mesh = make_mesh(MeshConfig(2, 2, 2))
+    shardings = state_shardings(mesh, TINY, make_optimizer(CONFIG, 10))
+    flat = jax.tree_util.tree_flatten_with_path(shardings.params)[0]
+    specs = {".".join(path_names(path)): s.spec for path, s in flat}
+    assert specs == {
+        "embed_tokens.embedding": PartitionSpec("tensor", "fsdp"),
+        "layers.input_layernorm.scale": PartitionSpec(None, None),
+        "layers.mlp.down_proj.kernel": PartitionSpec(None, "tensor", "fsdp"),
+        "layers.mlp.gate_proj.kernel": PartitionSpec(None, "fsdp", "tensor"),
+        "layers.mlp.up_proj.kernel": PartitionSpec(None, "fsdp", "tensor"),
+        "layers.post_attention_layernorm.scale": PartitionSpec(None, None),
+        "layers.self_attn.k_proj.bias": PartitionSpec(None, "tensor"),
+        "layers.self_attn.k_proj.kernel": PartitionSpec(None, "fsdp", "tensor"),
+        "layers.self_attn.o_proj.kernel": PartitionSpec(None, "tensor", "fsdp"),
+        "layers.self_attn.q_proj.bias": PartitionSpec(None, "tensor"),
+        "layers.self_attn.q_proj.kernel": PartitionSpec(None, "fsdp", "tensor"),
+        "layers.self_attn.v_proj.bias": PartitionSpec(None, "tensor"),
+        "layers.self_attn.v_proj.kernel": PartitionSpec(None, "fsdp", "tensor"),
+        "norm.scale": PartitionSpec(None),
+        "score.kernel": PartitionSpec("fsdp", None),
+    }
+    moments = Counter()
+    for path, sharding in jax.tree_util.tree_flatten_with_path(shardings.opt_state)[0]:
+        name = ".".join(path_names(path))
+        if name in specs:
+            moments[name] += 1
+            assert sharding.spec == specs[name]
+    assert moments == dict.fromkeys(specs, 2)  # first and second moment of every parameter
+
+
+def test_state_really_is_sharded() -> None:
+    mesh = make_mesh(MeshConfig(1, 8, 1))
+    state = init_state(mesh, TINY, make_optimizer(CONFIG, 10), 0)
+    for tree in (state.params, state.opt_state):
+        kernels = [
+            leaf
+            for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]
+            if path_names(path)[-1:] == ("kernel",)
+        ]
+        assert kernels
+        for leaf in kernels:
+            assert leaf.addressable_shards[0].data.size * 8 == leaf.size
+
+
+def collectives(shape: tuple[int, int, int]) -> Counter[str]:
+    mesh = make_mesh(MeshConfig(*shape), jax.devices()[: int(np.prod(shape))])
+    optimizer = make_optimizer(CONFIG, 10)
+    state = init_state(mesh, TINY, optimizer, 0)
+    step: Any = make_train_step(mesh, TINY, CONFIG, optimizer)
+    with jax.set_mesh(mesh):
+        text = step.lower(state, put_batch(mesh, batch(0))).compile().as_text()
+    kinds = "all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute"
+    return Counter(re.findall(rf"= \S+ ({kinds})(?:-start)?\(", text))
+
+
+def test_no_device_no_collective_and_no_surprise() -> None:
+    """A replica only reduces gradients: nothing is gathered, moved or transposed."""
+    assert not collectives((1, 1, 1))
+    replicas = collectives((8, 1, 1))
+    assert set(replicas) == {"all-reduce"}
+    sharded = collectives((1, 8, 1))
+    assert sharded["all-gather"] and not sharded["all-to-all"]
+
+
+def test_losses_are_the_formulas() -> None:
+    logits, targets = np.array([-2.0, 0.0, 3.0]), np.array([0.2, 0.5, 1.0])
+    sigma = 1 / (1 + np.exp(-logits))
+    np.testing.assert_allclose(step_losses(logits, targets, "mse"), (sigma - targets) ** 2, 1e-5)
+    bce = -targets * np.log(sigma) - (1 - targets) * np.log(1 - sigma)
+    np.testing.assert_allclose(step_losses(logits, targets, "bce"), bce, 1e-5)
+
+
+def test_only_scored_steps_count_in_the_loss() -> None:
+    from codeprm_jax.model import decoder
+    from codeprm_jax.training.step import batch_loss
+
+    params = decoder.create(TINY, 0)
+    data = batch(0)
+    changed = dict(data, targets=np.where(data["weights"] > 0, data["targets"], 9.0))
+    assert batch_loss(params, data, TINY, "mse") == batch_loss(params, changed, TINY, "mse")
+
+
+def test_schedule_rises_and_falls() -> None:
+    schedule = learning_rate_schedule(TrainingConfig(learning_rate=1.0, warmup_fraction=0.2), 100)
+    assert [round(float(schedule(s)), 3) for s in (0, 10, 20, 60, 100)] == [0, 0.5, 1, 0.5, 0]
+
+
+def test_meshes_that_cannot_be_are_refused() -> None:
+    assert MeshConfig(-1, 2, 2).shape(8) == (2, 2, 2)
+    for bad in (MeshConfig(3, 1, 1), MeshConfig(-1, 3, 1), MeshConfig(-1, -1, 1), MeshConfig(0)):
+        with pytest.raises(InputError):
+            bad.shape(8)
+    mesh = make_mesh(MeshConfig(1, 1, 8))
+    assert partition_spec(mesh, ("embed", "heads"), (32, 12)) == PartitionSpec("fsdp", None)
