@@ -3,11 +3,19 @@
 None, booleans, integers, finite floats, strings, lists and dicts with string keys are themselves.
 All else that Python literals can say is an object with the one key "$": a type name, and its
 content. Types are exact: a subclass is not plain data and does not pass.
+
+On a pipe or socket a value is a frame: four bytes of length, most significant first, then JSON.
+The reader names the largest frame that it will take, and allocates no more than has arrived.
 """
 
 from __future__ import annotations
 
+import json
 import math
+import os
+import select
+import struct
+import time
 from typing import Any
 
 MAX_DEPTH = 200
@@ -76,3 +84,105 @@ def decode(data: Any, depth: int = 0) -> Any:
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise CodecError(f"malformed {data['$']!r} object: {error}") from error
     raise CodecError(f"unknown type tag {data['$']!r}")
+
+
+HEADER = struct.Struct(">I")
+
+
+def dumps(value: Any) -> bytes:
+    """JSON text of an already encoded value, as compact ASCII bytes. Raises CodecError."""
+    try:
+        return json.dumps(value, separators=(",", ":"), allow_nan=False).encode("ascii")
+    except (TypeError, ValueError, RecursionError) as error:
+        raise CodecError(f"no JSON form: {error}") from error
+
+
+def loads(text: bytes | str) -> Any:
+    """Parses JSON. Raises CodecError on what is no JSON, NaN and infinities included."""
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise CodecError(f"no JSON: {error}") from error
+
+
+def write_frame(fd: int, value: Any, max_bytes: int, deadline: float | None = None) -> None:
+    """Writes `value` (already encoded) to `fd` as four bytes of length and JSON.
+
+    `deadline` is a time.monotonic() in seconds; None waits for ever.
+
+    Raises:
+      CodecError: no JSON form, or longer than `max_bytes`.
+      TimeoutError: the other side does not read. Part of the frame may have been written.
+      OSError: the other side is gone.
+    """
+    write_payload(fd, dumps(value), max_bytes, deadline)
+
+
+def write_payload(fd: int, payload: bytes, max_bytes: int, deadline: float | None = None) -> None:
+    """`write_frame` for JSON text that is at hand."""
+    if len(payload) > max_bytes:
+        raise CodecError(f"a frame of {len(payload)} bytes; at most {max_bytes} are allowed")
+    rest = memoryview(HEADER.pack(len(payload)) + payload)
+    while rest:
+        try:
+            rest = rest[os.write(fd, rest) :]
+        except BlockingIOError:
+            _wait(fd, select.POLLOUT, deadline)
+
+
+def read_frame(fd: int, max_bytes: int, deadline: float | None = None) -> Any:
+    """The next value from `fd`, still encoded.
+
+    Raises:
+      CodecError: longer than `max_bytes`, cut short, or no JSON.
+      EOFError: the other side closed between two frames.
+      TimeoutError: no whole frame before `deadline`, a time.monotonic() in seconds.
+      OSError: reading failed.
+    """
+    return loads(read_payload(fd, max_bytes, deadline))
+
+
+def read_payload(fd: int, max_bytes: int, deadline: float | None = None) -> bytes:
+    """`read_frame` without parsing the JSON text."""
+    header = _read_exactly(fd, HEADER.size, deadline)
+    if not header:
+        raise EOFError("the other side closed the channel")
+    if len(header) < HEADER.size:
+        raise CodecError("a frame cut short in its length")
+    (size,) = HEADER.unpack(header)
+    if size > max_bytes:
+        raise CodecError(f"a frame of {size} bytes; at most {max_bytes} are allowed")
+    payload = _read_exactly(fd, size, deadline)
+    if len(payload) < size:
+        raise CodecError("a frame cut short")
+    return payload
+
+
+def _read_exactly(fd: int, size: int, deadline: float | None) -> bytes:
+    parts: list[bytes] = []
+    missing = size
+    while missing:
+        if deadline is not None:
+            _wait(fd, select.POLLIN, deadline)
+        try:
+            part = os.read(fd, min(missing, 1 << 20))
+        except BlockingIOError:
+            _wait(fd, select.POLLIN, deadline)
+            continue
+        if not part:
+            break
+        parts.append(part)
+        missing -= len(part)
+    return b"".join(parts)
+
+
+def _wait(fd: int, event: int, deadline: float | None) -> None:
+    poll = select.poll()
+    poll.register(fd, event)
+    timeout = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
+    if not poll.poll(timeout):
+        raise TimeoutError("the other side of the channel does not answer")
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")

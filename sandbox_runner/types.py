@@ -62,7 +62,9 @@ class Limits:
     @classmethod
     def from_json(cls, data: Mapping[str, Any] | None) -> Limits:
         """Reads limits; absent ones keep their default. Raises JobFormatError on unknown names."""
-        data = data or {}
+        data = {} if data is None else data
+        if not isinstance(data, Mapping):
+            raise JobFormatError(f"limits are an object, not {type(data).__name__}")
         known = {f.name for f in dataclasses.fields(cls)}
         if unknown := sorted(set(data) - known):
             raise JobFormatError(f"unknown limits {unknown}; known are {sorted(known)}")
@@ -188,7 +190,11 @@ class Job:
         ids = [t.id for t in self.tests]
         if len(set(ids)) != len(ids):
             raise JobFormatError(f"{where}: test ids must be unique")
-        if self.kind != "stdin" and not (self.entry_point or "").isidentifier():
+        if not isinstance(self.limits, Limits):
+            raise JobFormatError(f"{where}: limits are an object")
+        if not isinstance(self.comparator, (str, type(None))):
+            raise JobFormatError(f"{where}: comparator {self.comparator!r} is no string")
+        if self.kind != "stdin" and not str(self.entry_point or "").isidentifier():
             raise JobFormatError(f"{where}: entry_point {self.entry_point!r} is no Python name")
         for test in self.tests:
             if isinstance(test, StdinTest) != (self.kind == "stdin"):
@@ -238,6 +244,8 @@ class TestResult:
     `input`, `expected` and `actual` are text (a call such as `f([1, 2], k=3)`, a repr, stdin or
     stdout), each shortened by the judge; `stderr` is the last part of the error text.
     """
+
+    __test__ = False  # pytest takes every class named Test… for one of its own
 
     id: str
     verdict: Verdict

@@ -1,0 +1,113 @@
+"""jobs.jsonl to reports.jsonl, resumable by job id."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sandbox_runner import judge
+from sandbox_runner.pool import Pool
+from sandbox_runner.store import AppendFile, StoreError, read_lines
+from sandbox_runner.types import Job, JobFormatError
+
+
+@dataclass
+class BatchSummary:
+    """What a run did.
+
+    Attributes:
+      judged: jobs that were run now.
+      reused: jobs whose report was in the file already.
+      unjudged: jobs on which the judge failed (IE); they are not in the file.
+      verdicts: verdicts of single tests, of the jobs that were run now.
+      tier: the isolation of this run.
+    """
+
+    judged: int = 0
+    reused: int = 0
+    unjudged: int = 0
+    verdicts: Counter[str] = field(default_factory=Counter)
+    tier: str = ""
+
+
+def run(
+    jobs_path: str | Path,
+    out_path: str | Path,
+    *,
+    workers: int | None = None,
+    allow_weak_isolation: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> BatchSummary:
+    """Appends a report to `out_path` for each job that has none there yet.
+
+    Raises:
+      JobFormatError: a line that is no job, with file and line; nothing was run.
+      StoreError: the file holds reports of other jobs, or is being written by another run.
+      jail.IsolationError: see `Pool`.
+      OSError: reading or writing failed. What was finished is kept.
+    """
+    jobs_path, out_path = Path(jobs_path), Path(out_path)
+    offsets = _index(jobs_path)
+    summary = BatchSummary()
+    with AppendFile(out_path) as out:
+        out.truncate(out.end)
+        done = {str(record.get("id")) for record, _, _ in read_lines(out_path)}
+        if foreign := sorted(done - set(offsets)):
+            raise StoreError(
+                f"{out_path} holds reports of jobs that are not in {jobs_path} (such as "
+                f"{foreign[0]!r}); choose another --out or move it away"
+            )
+        summary.reused = len(done)
+        with Pool(workers, allow_weak_isolation) as pool:
+            summary.tier = pool.tier
+            left = [offset for job_id, offset in offsets.items() if job_id not in done]
+            for report in pool.run(_read(jobs_path, left)):
+                if report.internal_error:
+                    summary.unjudged += 1
+                else:
+                    out.append([report.to_json()])
+                    summary.judged += 1
+                summary.verdicts.update(str(t.verdict) for t in report.tests)
+                if progress is not None:
+                    finished = summary.reused + summary.judged + summary.unjudged
+                    progress(finished, len(offsets))
+    return summary
+
+
+def _index(path: Path) -> dict[str, int]:
+    """{job id: offset of its line}; every job is validated before the first one is run."""
+    offsets: dict[str, int] = {}
+    try:
+        file = open(path, "rb")  # noqa: SIM115 (closed below)
+    except FileNotFoundError:
+        raise JobFormatError(f"{path}: no such file") from None
+    with file:
+        offset = 0
+        for number, line in enumerate(file, 1):
+            if line.strip():
+                try:
+                    job = Job.from_json(json.loads(line))
+                    judge.check_job(job)
+                except JobFormatError as error:
+                    raise JobFormatError(f"{path}:{number}: {error}") from error
+                except (ValueError, RecursionError) as error:
+                    raise JobFormatError(
+                        f"{path}:{number}: no whole JSON object ({error})"
+                    ) from error
+                if job.id in offsets:
+                    raise JobFormatError(f"{path}:{number}: job {job.id!r} is there twice")
+                offsets[job.id] = offset
+            offset += len(line)
+    if not offsets:
+        raise JobFormatError(f"{path}: no jobs in it")
+    return offsets
+
+
+def _read(path: Path, offsets: list[int]) -> Iterator[Job]:
+    with open(path, "rb") as file:
+        for offset in offsets:
+            file.seek(offset)
+            yield Job.from_json(json.loads(file.readline()))

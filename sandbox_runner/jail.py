@@ -1,0 +1,374 @@
+"""What is enforced around a program, in which tier, and how a process gets there.
+
+T1: own user, mount, PID, network, IPC and UTS namespaces; a root directory that is read-only apart
+    from a small scratch file system; no capabilities; resource limits. When the first process of
+    the program's PID namespace ends, the kernel kills every other one in it.
+T3: resource limits, an own session and an unprivileged uid. A program can read the machine's
+    files, use the network and signal processes of its uid. Only where the caller allows it.
+
+Whether a tier is available is found out by entering it, never by reading versions or settings.
+A zygote calls `enter_zygote` once; each cell forked from it calls `enter_cell`; each test forked
+from a cell calls `limit_test`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import math
+import os
+import resource
+import signal
+import socket
+import stat
+import sys
+import sysconfig
+from collections.abc import Iterator
+from typing import Literal
+
+from sandbox_runner import linux
+from sandbox_runner.types import Limits
+
+Tier = Literal["T1", "T3"]
+
+NOBODY = 65534  # the host uid and gid of programs when the judge runs as root
+INNER_ID = 1000  # the uid and gid that a program sees in T1
+SCRATCH_MIB = 64
+MAX_OPEN_FILES = 128
+MAX_FILE_MIB = 16
+MAX_STACK_MIB = 64
+
+_MIB = 1 << 20
+
+_REMEDIES = {
+    "user namespace": "allow user namespaces (user.max_user_namespaces > 0, "
+    "kernel.unprivileged_userns_clone=1, kernel.apparmor_restrict_unprivileged_userns=0), and in "
+    "a container a seccomp profile that permits unshare and mount",
+    "mount namespace": "run with CAP_SYS_ADMIN or as an ordinary user with user namespaces",
+    "root directory": "allow mounts in user namespaces (seccomp and AppArmor profiles forbid them)",
+    "unprivileged uid": "run with CAP_SETUID and CAP_SETGID or as an ordinary user",
+    "PID namespace": "raise user.max_pid_namespaces",
+    "scratch directory": "allow tmpfs mounts in user namespaces",
+}
+
+
+class IsolationError(RuntimeError):
+    """This machine, or this way of starting, does not offer an isolation; names what is missing."""
+
+
+def enter_zygote(tier: Tier) -> None:
+    """Puts this single-threaded process into `tier`, once and for ever.
+
+    In T1 it returns in a forked child that is the first process of a PID namespace; the process
+    that called waits for the child's end and never returns.
+
+    Raises:
+      IsolationError: the step that the machine refused, and what would allow it.
+    """
+    if tier == "T3":
+        _enter_weak_zygote()
+        return
+    is_root = os.getuid() == 0
+    if is_root:
+        # The whole root is put together with root's rights, for the interpreter may stand where
+        # only root can reach it (/root/.pyenv). Nothing after this needs them.
+        with _step("mount namespace"):
+            linux.unshare(linux.CLONE_NEWNS)
+        with _step("root directory"):
+            _change_root()
+        with _step("unprivileged uid"):
+            _become(NOBODY)
+            linux.set_dumpable(True)  # else /proc/self/uid_map belongs to root
+    uid, gid = os.getuid(), os.getgid()
+    with _step("user namespace"):
+        linux.unshare(
+            linux.CLONE_NEWUSER
+            | linux.CLONE_NEWNS
+            | linux.CLONE_NEWNET
+            | linux.CLONE_NEWIPC
+            | linux.CLONE_NEWUTS
+        )
+        _write("/proc/self/setgroups", "deny")
+        _write("/proc/self/uid_map", f"{INNER_ID} {uid} 1")
+        _write("/proc/self/gid_map", f"{INNER_ID} {gid} 1")
+        socket.sethostname("sandbox")
+        # A program that made a user namespace of its own would have every capability inside it,
+        # such as to mount file systems whose memory no limit counts. Fails where /proc/sys is
+        # read-only, as in most containers, which forbid nested namespaces by other means.
+        with contextlib.suppress(OSError):
+            _write("/proc/sys/user/max_user_namespaces", "0")
+    if not is_root:
+        with _step("root directory"):
+            _change_root()
+    # A PID namespace for the zygote too: killing its first process takes every cell along, and
+    # only a namespace that this user namespace owns can be returned to after making another.
+    linux.set_parent_death_signal(signal.SIGKILL)  # the change of uid has cleared it
+    with _step("PID namespace"):
+        linux.unshare(linux.CLONE_NEWPID)
+        child = os.fork()
+    if child:
+        _, status = os.waitpid(child, 0)
+        os._exit(min(255, abs(os.waitstatus_to_exitcode(status))))
+    linux.set_parent_death_signal(signal.SIGKILL)
+
+
+def fork_cell(tier: Tier) -> int:
+    """Forks; in T1 the child is the first process of a new PID namespace. Returns as os.fork."""
+    if tier == "T3":
+        return os.fork()
+    home = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        with _step("PID namespace"):
+            linux.unshare(linux.CLONE_NEWPID)
+            pid = os.fork()
+            if pid:
+                linux.setns(home, linux.CLONE_NEWPID)
+        return pid
+    finally:
+        os.close(home)
+
+
+def enter_cell(tier: Tier, scratch: str | None) -> str:
+    """Confines the process that `fork_cell` made; returns its scratch directory, the new cwd.
+
+    `scratch` is a directory made by the caller for T3; T1 mounts its own.
+    """
+    linux.set_parent_death_signal(signal.SIGKILL)
+    if tier == "T1":
+        with _step("scratch directory"):
+            linux.unshare(linux.CLONE_NEWNS | linux.CLONE_NEWIPC)
+            _mount_proc()
+            flags = linux.MS_NOSUID | linux.MS_NODEV
+            linux.mount(
+                "tmpfs", "/tmp", "tmpfs", flags, f"size={SCRATCH_MIB}m,nr_inodes=4096,mode=700"
+            )
+        scratch = "/tmp"
+        linux.drop_bounding_capabilities()
+        linux.set_capabilities(0)
+    else:
+        if scratch is None:
+            raise IsolationError("T3 needs a scratch directory from its caller")
+        os.setsid()
+        linux.set_child_subreaper()
+    linux.set_no_new_privs()
+    # Programs run under the same uid: without this they could read this process's memory.
+    linux.set_dumpable(False)
+    os.chdir(scratch)
+    os.umask(0o077)
+    return scratch
+
+
+def limit_cell(tier: Tier, limits: Limits) -> None:
+    """Sets the limits that a cell may share with its tests; it parses the program and holds them.
+
+    Whatever a test inherits need not be set in each of them: that is a tenth of a small test.
+    """
+    _set_limit(resource.RLIMIT_AS, (limits.memory_mib + 512) * _MIB)
+    _set_limit(resource.RLIMIT_NOFILE, MAX_OPEN_FILES)
+    _set_limit(resource.RLIMIT_STACK, MAX_STACK_MIB * _MIB)
+    _set_limit(resource.RLIMIT_CORE, 0)
+    _set_limit(resource.RLIMIT_MEMLOCK, 0)
+    _set_limit(resource.RLIMIT_NPROC, limits.processes + _other_tasks(tier))
+
+
+def limit_test(limits: Limits) -> None:
+    """Sets the remaining limits of the calling process, which is about to run a program."""
+    # Whole seconds only, so this is the backstop; the cell measures and kills more finely.
+    _set_limit(resource.RLIMIT_CPU, math.ceil(limits.cpu_s) + 1)
+    _set_limit(resource.RLIMIT_AS, limits.memory_mib * _MIB)
+    _set_limit(resource.RLIMIT_FSIZE, MAX_FILE_MIB * _MIB)
+
+
+def kill_all_others(tier: Tier) -> float:
+    """Kills and reaps every process that a test left in this cell; returns their CPU seconds."""
+    cpu_s = 0.0
+    for _ in range(200):
+        if tier == "T1":
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(-1, signal.SIGKILL)
+        else:
+            for pid in descendants(os.getpid()):
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+        try:
+            while True:
+                pid, _, usage = os.wait4(-1, 0 if tier == "T1" else os.WNOHANG)
+                if pid == 0:
+                    break
+                cpu_s += usage.ru_utime + usage.ru_stime
+        except ChildProcessError:
+            return cpu_s
+    return cpu_s
+
+
+def descendants(ancestor: int) -> list[int]:
+    """The live descendants of a process by /proc, parents before children."""
+    children: dict[int, list[int]] = {}
+    for pid, parent, _ in _tasks():
+        children.setdefault(parent, []).append(pid)
+    found, queue = [], [ancestor]
+    while queue:
+        for child in children.get(queue.pop(), ()):
+            found.append(child)
+            queue.append(child)
+    return found
+
+
+# Steps into a tier
+
+
+def _enter_weak_zygote() -> None:
+    linux.set_child_subreaper()
+    if os.getuid() == 0:
+        # RLIMIT_NPROC does not bind root. Reading stays allowed where the interpreter itself could
+        # not be read otherwise.
+        keep = 0 if _readable_by_all(os.__file__) else 1 << linux.CAP_DAC_READ_SEARCH
+        with _step("unprivileged uid"):
+            linux.set_keep_capabilities()
+            linux.drop_bounding_capabilities()
+            _become(NOBODY)
+            linux.set_capabilities(keep & linux.permitted_capabilities())
+    linux.set_parent_death_signal(signal.SIGKILL)
+
+
+def _become(uid: int) -> None:
+    os.setgroups([])
+    os.setresgid(uid, uid, uid)
+    os.setresuid(uid, uid, uid)
+
+
+def _change_root() -> None:
+    """Moves into a read-only root of bind mounts that holds an interpreter and little else."""
+    linux.mount("none", "/", None, linux.MS_REC | linux.MS_PRIVATE)
+    sources = list(_interpreter_paths())
+    stage = _staging_directory(sources)
+    linux.mount("tmpfs", stage, "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, "size=1m,mode=755")
+    for name in ("usr", "lib", "lib32", "lib64", "bin", "sbin"):
+        if os.path.islink(f"/{name}"):
+            os.symlink(os.readlink(f"/{name}"), f"{stage}/{name}")
+        elif os.path.isdir(f"/{name}"):
+            _bind(f"/{name}", stage)
+    for source in sources:
+        if not os.path.exists(stage + source):
+            _bind(source, stage)
+    for name in ("null", "zero", "full", "random", "urandom"):
+        _bind(f"/dev/{name}", stage)
+    for name, target in {
+        "fd": "/proc/self/fd",
+        "stdin": "/proc/self/fd/0",
+        "stdout": "/proc/self/fd/1",
+        "stderr": "/proc/self/fd/2",
+        "shm": "/tmp",
+    }.items():
+        os.symlink(target, f"{stage}/dev/{name}")
+    for name in ("proc", "tmp"):
+        os.mkdir(f"{stage}/{name}")
+    os.makedirs(f"{stage}/etc", exist_ok=True)
+    _write(f"{stage}/etc/passwd", f"sandbox:x:{INNER_ID}:{INNER_ID}::/tmp:/bin/sh\n")
+    linux.mount_setattr(stage, linux.MOUNT_ATTR_RDONLY | linux.MOUNT_ATTR_NOSUID)
+    # Cells mount their own /proc over it, which the kernel allows only where one is in sight.
+    linux.mount("/proc", f"{stage}/proc", None, linux.MS_BIND | linux.MS_REC)
+    os.chdir(stage)
+    linux.pivot_root(".", ".")
+    linux.unmount(".")
+    os.chdir("/")
+
+
+def _interpreter_paths() -> Iterator[str]:
+    paths = {sys.base_prefix, sys.base_exec_prefix, os.path.dirname(os.__file__)}
+    paths |= {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")}
+    real = {os.path.realpath(p) for p in paths} | {os.path.abspath(p) for p in paths}
+    for path in sorted(real):
+        if path == "/":
+            raise IsolationError("the interpreter's prefix is /, so no smaller root can hold it")
+        if os.path.isdir(path):
+            yield path
+    for path in ("/etc/ld.so.cache", "/etc/localtime", "/nix/store"):
+        if os.path.exists(path):
+            yield path
+
+
+def _staging_directory(sources: list[str]) -> str:
+    for path in ("/mnt", "/tmp", "/var/tmp", "/media", "/srv", "/opt", "/run", "/dev/shm"):
+        covered = any(s == path or s.startswith(path + "/") for s in sources)
+        if os.path.isdir(path) and not os.path.islink(path) and not covered:
+            return path
+    raise IsolationError("no directory to mount the root on: /mnt or /tmp must exist")
+
+
+def _bind(source: str, stage: str) -> None:
+    target = stage + source
+    if stat.S_ISDIR(os.stat(source).st_mode):
+        os.makedirs(target, exist_ok=True)
+    else:
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        _write(target, "")
+    linux.mount(source, target, None, linux.MS_BIND | linux.MS_REC)
+
+
+def _mount_proc() -> None:
+    flags = linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOEXEC | linux.MS_RDONLY
+    try:
+        linux.mount("proc", "/proc", "proc", flags)
+    except OSError:
+        # Inside containers that mask parts of /proc. Without it rather than with the machine's.
+        linux.mount("tmpfs", "/proc", "tmpfs", flags, "size=0,mode=555")
+
+
+@contextlib.contextmanager
+def _step(name: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise IsolationError(f"{name}: {error}; to have it, {_REMEDIES[name]}") from error
+
+
+def _other_tasks(tier: Tier) -> int:
+    """How many tasks besides the program's own RLIMIT_NPROC counts for this uid."""
+    if tier == "T1" and _kernel() >= (5, 14):
+        return 4  # counted by user namespace: the zygote's two processes and up to two cells
+    if tier == "T1":
+        return 4096  # counted over the machine, which the cell cannot see: no bound worth the name
+    # Processes that may not be traced show root as their owner, hence some to spare.
+    return 16 + sum(threads for _, _, threads in _tasks(os.getuid()))
+
+
+def _tasks(uid: int | None = None) -> Iterator[tuple[int, int, int]]:
+    for name in os.listdir("/proc"):
+        if not name.isdecimal():
+            continue
+        try:
+            if uid is not None and os.stat(f"/proc/{name}").st_uid != uid:
+                continue
+            with open(f"/proc/{name}/stat", "rb") as file:
+                fields = file.read().rpartition(b")")[2].split()
+        except OSError:
+            continue  # it ended meanwhile
+        yield int(name), int(fields[1]), int(fields[17])
+
+
+@functools.cache
+def _kernel() -> tuple[int, ...]:
+    numbers = os.uname().release.split("-")[0].split(".")[:2]
+    return tuple(int(n) for n in numbers)
+
+
+def _readable_by_all(path: str) -> bool:
+    while path != "/":
+        mode = os.stat(path).st_mode
+        if not mode & (stat.S_IXOTH if stat.S_ISDIR(mode) else stat.S_IROTH):
+            return False
+        path = os.path.dirname(path)
+    return True
+
+
+def _set_limit(kind: int, value: int) -> None:
+    hard = resource.getrlimit(kind)[1]
+    if hard != resource.RLIM_INFINITY:
+        value = min(value, hard)
+    resource.setrlimit(kind, (value, value))
+
+
+def _write(path: str, text: str) -> None:
+    with open(path, "w", encoding="ascii") as file:
+        file.write(text)

@@ -1,0 +1,176 @@
+"""Jobs over all cores: one worker thread and one zygote for each, bounded and in completion order.
+
+A thread only moves bytes and compares; the programs run in the zygotes, which are started by exec.
+So a pool may live in a process with threads of its own, and in a script without a `__main__` guard.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import threading
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import Any
+
+from sandbox_runner import jail, judge
+from sandbox_runner.types import Job, Report, StdinTest, Verdict
+from sandbox_runner.worker import Worker
+
+_log = logging.getLogger(__name__)
+
+JOBS_AHEAD = 2  # jobs taken from the caller for each worker, being run or waiting
+
+_PROBE = Job("probe", "print(input())", "stdin", (StdinTest("probe", "ready", "ready"),))
+_Task = tuple[Job, "queue.SimpleQueue[Report]", threading.Event]
+
+
+class PoolClosedError(RuntimeError):
+    """`run` was called on a pool that is closed."""
+
+
+class Pool:
+    """Judges jobs in `workers` jailed processes.
+
+    Attributes:
+      tier: the isolation that its programs run under, "T1" or "T3"; see `sandbox_runner.jail`.
+      workers: how many jobs run at once.
+
+    Raises:
+      jail.IsolationError: the machine does not offer T1 and `allow_weak_isolation` is False; the
+        message names what is missing.
+    """
+
+    def __init__(self, workers: int | None = None, allow_weak_isolation: bool = False) -> None:
+        if workers is not None and workers < 1:
+            raise ValueError(f"workers must be at least 1, not {workers}")
+        self.workers = workers or len(os.sched_getaffinity(0))
+        self.tier = find_tier(allow_weak_isolation)
+        self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._running: list[Worker] = []
+        self._closed = threading.Event()
+
+    def __enter__(self) -> Pool:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def run(self, jobs: Iterable[Job]) -> Iterator[Report]:
+        """Yields one Report for each job, in the order in which they finish.
+
+        Takes at most JOBS_AHEAD jobs a worker before it yields, so `jobs` may be endless. A job
+        that could not be judged through no fault of its program has the verdict IE.
+
+        Raises:
+          PoolClosedError: the pool is closed, or was closed while reports were awaited.
+          JobFormatError: a job names an unknown comparator.
+        """
+        reports: queue.SimpleQueue[Report] = queue.SimpleQueue()
+        abandoned = threading.Event()
+        source, in_flight, exhausted = iter(jobs), 0, False
+        try:
+            while True:
+                while not exhausted and in_flight < JOBS_AHEAD * self.workers:
+                    job = next(source, None)
+                    if job is None:
+                        exhausted = True
+                        break
+                    judge.check_job(job)
+                    self._submit((job, reports, abandoned))
+                    in_flight += 1
+                if not in_flight:
+                    return
+                yield self._next(reports)
+                in_flight -= 1
+        finally:
+            abandoned.set()
+
+    def close(self) -> None:
+        """Ends the pool at once: jobs that are still running are killed."""
+        self._closed.set()
+        for _ in self._threads:
+            self._tasks.put(None)
+        for worker in list(self._running):
+            worker.interrupt()
+        for thread in self._threads:
+            thread.join()
+        self._threads.clear()
+
+    def _submit(self, task: _Task) -> None:
+        if self._closed.is_set():
+            raise PoolClosedError("this pool is closed; open another one")
+        if len(self._threads) < self.workers:
+            # A daemon, so that a caller who forgets to close can still end.
+            thread = threading.Thread(target=self._work, name="sandbox-worker", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+        self._tasks.put(task)
+
+    def _next(self, reports: queue.SimpleQueue[Report]) -> Report:
+        while True:
+            try:
+                return reports.get(timeout=1.0)
+            except queue.Empty:
+                if self._closed.is_set():
+                    raise PoolClosedError("the pool was closed while jobs were running") from None
+
+    def _work(self) -> None:
+        worker = Worker(self.tier)
+        self._running.append(worker)
+        try:
+            while not self._closed.is_set() and (task := self._tasks.get()) is not None:
+                job, reports, abandoned = task
+                if not abandoned.is_set():
+                    reports.put(self._judge(worker, job))
+        finally:
+            worker.stop()
+
+    def _judge(self, worker: Worker, job: Job) -> Report:
+        try:
+            return worker.judge(job)
+        except Exception as error:  # noqa: BLE001 (a job without a report would hang its caller)
+            _log.exception("job %r could not be judged", job.id)
+            worker.stop()
+            note = f"{type(error).__name__}: {error}"
+            tests = tuple(judge.result(t, Verdict.IE, note=note) for t in job.tests)
+            return Report(job.id, self.tier, tests)
+
+
+def find_tier(allow_weak_isolation: bool = False) -> jail.Tier:
+    """The strongest tier that this machine offers, found by running a program in it.
+
+    Raises:
+      jail.IsolationError: T1 is not offered, and T3 not either or not allowed.
+    """
+    try:
+        probe("T1")
+        return "T1"
+    except jail.IsolationError as error:
+        if not allow_weak_isolation:
+            raise jail.IsolationError(
+                f"full isolation (T1) is not available here. Missing: {error}. With "
+                "--allow-weak-isolation (allow_weak_isolation=True) programs run under resource "
+                "limits only (T3): they can read files, use the network and signal processes"
+            ) from error
+        _log.warning("weak isolation (T3): %s", error)
+    probe("T3")
+    return "T3"
+
+
+def probe(tier: jail.Tier) -> None:
+    """Runs a program in `tier`. Raises IsolationError naming what failed."""
+    worker = Worker(tier)
+    try:
+        result: Any = worker.judge(_PROBE).tests[0]
+    finally:
+        worker.stop()
+    if result.verdict is not Verdict.AC:
+        raise jail.IsolationError(f"a program could not be run in it: {result.stderr}")

@@ -1,0 +1,92 @@
+"""The warm server that forks one cell a program: a fresh interpreter, jailed before its first job.
+
+The supervisor starts it by exec, so nothing of the supervisor's memory is in it, and speaks to it
+over a SOCK_SEQPACKET socket. Each message `cell` carries one descriptor: the channel over which the
+new cell will receive its job, which the zygote itself never reads. The answer carries a pidfd of
+the cell, by which the supervisor kills it and learns that all of it is gone. READY, sent once at
+the start, carries a pidfd of the zygote for the same purpose. End of file, or the end of the thread
+that started it, ends the zygote and every cell.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import os
+import signal
+import socket
+import sys
+
+from sandbox_runner import cell, jail, linux
+
+FORK = b"cell"
+READY = b"ready"
+
+# Programs are forks of this process and find these imported. Each costs every fork some time;
+# statistics, decimal or hashlib would double it.
+WARM = (
+    *("bisect", "collections", "functools", "heapq", "itertools", "linecache", "math", "re"),
+    *("string", "threading", "traceback", "typing"),
+)
+
+
+def main(control_fd: int, tier: jail.Tier) -> None:
+    """Serves until the other end of `control_fd` closes. Sends READY, or why it cannot start."""
+    for name in WARM:
+        importlib.import_module(name)
+    # `exit` and `quit` come from site, which -S leaves out.
+    import site
+
+    site.setquit()
+    site.sethelper()
+    control = socket.socket(fileno=control_fd)
+    linux.set_parent_death_signal(signal.SIGKILL)
+    try:
+        jail.enter_zygote(tier)
+    except (jail.IsolationError, OSError) as error:
+        control.send(f"error {error}".encode()[:4096])
+        return
+    os.environ.clear()
+    os.environ.update(PATH="/usr/bin:/bin", HOME="/tmp", LANG="C.UTF-8")
+    del sys.path[0]  # where this package was found; programs have no business there
+    gc.collect()
+    gc.freeze()
+    pidfd = os.pidfd_open(os.getpid())
+    socket.send_fds(control, [READY], [pidfd])
+    os.close(pidfd)
+    while True:
+        message, fds, _, _ = socket.recv_fds(control, 16, 1)
+        _reap()
+        if not message:
+            break
+        if message == FORK and len(fds) == 1:
+            _start_cell(control, fds[0], tier)
+    jail.kill_all_others(tier)
+
+
+def _start_cell(control: socket.socket, channel: int, tier: jail.Tier) -> None:
+    try:
+        pid = jail.fork_cell(tier)
+    except (jail.IsolationError, OSError) as error:
+        os.close(channel)
+        control.send(f"error {error}".encode()[:4096])
+        return
+    if pid == 0:
+        try:
+            control.close()
+            cell.main(channel, tier)
+        finally:
+            os._exit(1)
+    os.close(channel)
+    pidfd = os.pidfd_open(pid)
+    try:
+        socket.send_fds(control, [READY], [pidfd])
+    finally:
+        os.close(pidfd)
+
+
+def _reap() -> None:
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass

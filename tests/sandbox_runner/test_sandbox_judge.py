@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sandbox_runner import judge
+from sandbox_runner.types import FunctionTest, JobFormatError, Limits, StdinTest, Verdict
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=4),
+    lambda c: st.lists(c, max_size=4) | st.dictionaries(st.text(max_size=2), c, max_size=3),
+    max_leaves=8,
+)
+TEXTS = st.text(st.sampled_from("ab \n\t1.-e"), max_size=30)
+FACTS = {"id": "t", "status": 0, "killed": None, "cpu_s": 0.1, "wall_s": 0.1, "peak_mib": 9.0}
+
+
+@given(VALUES, VALUES)
+def test_exact_is_equality(a: Any, b: Any) -> None:
+    assert judge.comparator(None, "function")(a, b) == (a == b)
+    assert judge.comparator("exact", "function")(a, a)
+
+
+@given(st.lists(VALUES, max_size=6), st.randoms(use_true_random=False))
+def test_unordered_takes_any_order_but_no_other_content(
+    items: list[Any], shuffler: random.Random
+) -> None:
+    compare = judge.comparator("unordered", "function")
+    shuffled = list(items)
+    shuffler.shuffle(shuffled)
+    assert compare(shuffled, items)
+    assert not compare([*items, "x"], items)
+    if items:
+        assert not compare([*items[1:], object], items)
+
+
+def test_unordered_counts() -> None:
+    compare = judge.comparator("unordered", "function")
+    assert not compare([1, 1, 2], [1, 2, 2])
+    assert compare([[1], {2}, {"a": [1]}], [{"a": [1]}, [1], {2}])
+    assert not compare([[1]], [(1,)])
+    assert compare([1.0], [1])
+    assert not judge.comparator("unordered", "stdin")("a\na\nb", "a\nb\nb")
+    assert judge.comparator("unordered", "stdin")("b\na", "a\nb\n")
+
+
+@given(TEXTS, TEXTS)
+def test_text_comparators_loosen_step_by_step(a: str, b: str) -> None:
+    names = ("exact", "lines", "tokens", "float:0.1,0.1")
+    results = [judge.comparator(name, "stdin")(a, b) for name in names]
+    assert results == sorted(results)
+    assert judge.comparator(None, "stdin")(a, b) == results[1]
+
+
+@given(st.floats(-1e6, 1e6), st.floats(-1, 1))
+def test_float_is_a_tolerance(x: float, d: float) -> None:
+    compare = judge.comparator("float:0.5,0", "function")
+    assert compare(x + d, x) == (abs((x + d) - x) <= 0.5)
+    assert compare([{"a": x + d}], [{"a": x}]) == (abs((x + d) - x) <= 0.5)
+    text = judge.comparator("float:0.5,0", "stdin")
+    assert text(f"{x + d!r}\n", f"{x!r}") == (abs((x + d) - x) <= 0.5)
+
+
+def test_float_keeps_integers_and_words_exact() -> None:
+    value = judge.comparator("float:0.5,0.5", "function")
+    assert not value(3, 4)
+    assert not value("3.0", "3.1")
+    assert not value(float("nan"), 1.0)
+    assert not value(float("inf"), 1e300)
+    assert value(float("inf"), float("inf"))
+    assert not value(10**400, 1.5)
+    assert not value([1.0], [1.0, 1.0])
+    text = judge.comparator("float:0.5,0.5", "stdin")
+    assert not text("3.0", "3")
+    assert text("+003", "3")
+    assert not text("nan", "1.0")
+    assert not text("1e999", "1.0")
+    assert text("yes 1.2", "yes 1.1")
+    assert not text("no 1.2", "yes 1.1")
+
+
+@pytest.mark.parametrize("name", ["", "sorted", "float:", "float:1", "float:-1,0", "float:e,1"])
+@pytest.mark.parametrize("kind", ["function", "stdin"])
+def test_unknown_comparators_are_refused(name: str, kind: str) -> None:
+    if not name:
+        return
+    with pytest.raises(JobFormatError, match="comparator"):
+        judge.comparator(name, kind)
+
+
+@pytest.mark.parametrize(
+    ("change", "verdict"),
+    [
+        ({}, None),
+        ({"status": 1}, Verdict.RE),
+        ({"status": -11}, Verdict.RE),
+        ({"status": -9, "killed": "wall"}, Verdict.TLE),
+        ({"status": -9, "killed": "cpu"}, Verdict.TLE),
+        ({"status": -9, "killed": "output"}, Verdict.OLE),
+        ({"cpu_s": 3.0}, Verdict.TLE),
+        ({"status": 1, "stderr": "Traceback\nMemoryError\n"}, Verdict.MLE),
+        ({"status": 1, "stderr": "numpy.core._exceptions.MemoryError: x"}, Verdict.MLE),
+        ({"status": 1, "stderr": "ValueError: MemoryError"}, Verdict.RE),
+        ({"status": -6, "peak_mib": 500.0}, Verdict.MLE),
+    ],
+)
+def test_how_a_process_ends_decides(change: dict[str, Any], verdict: Verdict | None) -> None:
+    facts = {**FACTS, "stderr": "", **change}
+    assert judge.failure(facts, Limits()) == verdict
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None,
+        "",
+        "3",
+        "[]",
+        "{}",
+        '{"values": 3}',
+        '{"values": []}',
+        '{"values": [3]}',
+        '{"values": [{}]}',
+        '{"values": [{"value": {"$": "x"}}]}',
+        '{"values": [{"value": 1}, {"value": 1}]}',
+        '{"verdict": "AC"}',
+    ],
+)
+def test_no_forged_answer_passes(answer: str | None) -> None:
+    test = FunctionTest("t", (1,), 1)
+    facts = {**FACTS, "stderr": "", "answer": answer}
+    compare = judge.comparator(None, "function")
+    assert judge.judge_function(test, "f", compare, Limits(), facts).verdict == Verdict.RE
+
+
+@given(st.text(), st.integers(10, 100))
+def test_texts_are_shortened_to_valid_unicode(text: str, limit: int) -> None:
+    for short in (judge.shorten(text, limit), judge.tail(text, limit)):
+        short.encode()
+        assert len(short) <= len(text) + 60
+    assert judge.shorten("a\ud800") == "a\\ud800"
+
+
+def test_results_read_well() -> None:
+    test = FunctionTest("t", ([1], "a"), (1,), {"k": None})
+    shown = judge.result(test, Verdict.WA, entry_point="f", actual="x" * 10000)
+    assert shown.input == "f([1], 'a', k=None)"
+    assert shown.expected == "(1,)"
+    assert 4000 < len(shown.actual) < 4200 and "left out" in shown.actual
+    big = judge.result(FunctionTest("t", (), 10**5000), Verdict.WA)
+    assert big.expected.startswith("0x")
+    assert judge.result(StdinTest("t", "in", "out"), Verdict.WA).expected == "out"
