@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -62,6 +63,20 @@ def find_examples(docstring: str, entry_point: str, parameters: Sequence[str]) -
         another name are taken for it.
       parameters: the function's parameter names, for examples that assign them.
     """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about the escapes in examples
+        found = _all_forms(docstring, entry_point, parameters)
+    unique: dict[str, Example] = {}
+    for _, example in sorted(found, key=lambda pair: pair[0]):
+        if _is_plain(example):
+            unique.setdefault(example.call(entry_point), example)
+    return list(unique.values())
+
+
+def _all_forms(
+    docstring: str, entry_point: str, parameters: Sequence[str]
+) -> list[tuple[int, Example]]:
+    """(position, example) for each."""
     found = list(_calls(docstring, entry_point, parameters))
     found += _assignments(docstring, parameters)
     found += _input_output(docstring, parameters)
@@ -70,11 +85,7 @@ def find_examples(docstring: str, entry_point: str, parameters: Sequence[str]) -
         names = dict.fromkeys(re.findall(r"\b([A-Za-z_]\w*)\(", docstring))
         for name in names:
             found += _calls(docstring, name, parameters)
-    unique: dict[str, Example] = {}
-    for _, example in sorted(found, key=lambda pair: pair[0]):
-        if _is_plain(example):
-            unique.setdefault(example.call(entry_point), example)
-    return list(unique.values())
+    return found
 
 
 def _calls(text: str, name: str, parameters: Sequence[str]) -> Iterator[tuple[int, Example]]:

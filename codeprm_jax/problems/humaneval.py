@@ -19,7 +19,7 @@ from typing import Any
 
 from codeprm_jax.problems.docstring_examples import Example, find_examples
 from codeprm_jax.problems.problem import PrivateTests, Problem, ProblemError, PublicProblem
-from codeprm_jax.problems.records import field, load_each
+from codeprm_jax.problems.records import field, load_each, parse_source
 from sandbox_runner.types import CheckTest, FunctionTest, TestCase
 
 logger = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ def _problem(record: dict[str, Any], where: str) -> Problem:
         for name in ("task_id", "prompt", "entry_point", "canonical_solution", "test")
     )
     reference = prompt + solution
-    module = _parse(reference, f"{where}: prompt + canonical_solution of {task_id}")
+    module = parse_source(reference, f"{where}: prompt + canonical_solution of {task_id}")
     function = _find_function(module, entry_point)
     if function is None:
         raise ProblemError(
@@ -90,15 +90,6 @@ def _problem(record: dict[str, Any], where: str) -> Problem:
     )
     private = PrivateTests(tuple(_private_tests(check, module, function, where, task_id)))
     return Problem(public, private, references=(reference,))
-
-
-def _parse(source: str, what: str) -> ast.Module:
-    try:
-        return ast.parse(source)
-    except (SyntaxError, ValueError) as error:
-        raise ProblemError(
-            f"{what} is no Python ({error}); the file is damaged, download it again"
-        ) from error
 
 
 def _find_function(module: ast.Module, name: str) -> ast.FunctionDef | None:
@@ -171,7 +162,7 @@ def _private_tests(
     before it stands in front. An assertion that does not use `candidate` says nothing about the
     program and is dropped.
     """
-    test_module = _parse(source, f"{where}: the test of {task_id}")
+    test_module = parse_source(source, f"{where}: the test of {task_id}")
     check = _find_function(test_module, "check")
     if check is None or not check.args.args:
         raise ProblemError(

@@ -15,7 +15,7 @@ from codeprm_jax.files import write_whole
 from codeprm_jax.problems import humaneval, mbpp
 from codeprm_jax.problems.chain import Chain
 from codeprm_jax.problems.problem import Problem, ProblemError
-from codeprm_jax.problems.records import load_each
+from codeprm_jax.problems.records import field, load_each
 from codeprm_jax.problems.syntax_chain import chain_from_reference
 
 logger = logging.getLogger(__name__)
@@ -100,6 +100,10 @@ def _load_exported(path: Path) -> list[Problem]:
 
 
 def _exported(record: dict[str, Any], where: str) -> Problem:
+    for name, kind in _EXPORTED_FIELDS.items():
+        field(record, name, kind, where, "problems.jsonl")
+    if not all(isinstance(r, str) for r in record["references"]):
+        raise ProblemError(f"{where}: 'references' must be a list of strings (Python source)")
     try:
         return Problem.from_json(record)
     except (TypeError, ValueError, AttributeError) as error:
@@ -107,6 +111,17 @@ def _exported(record: dict[str, Any], where: str) -> Problem:
             f"{where}: {error}; export the file again with `codeprm problems export`"
         ) from error
 
+
+_EXPORTED_FIELDS: dict[str, type] = {
+    "id": str,
+    "source": str,
+    "statement": str,
+    "kind": str,
+    "starter_code": str,
+    "public": list,
+    "private": list,
+    "references": list,
+}
 
 _LOADERS: dict[str, Callable[[Path], list[Problem]]] = {
     "humaneval": humaneval.load,

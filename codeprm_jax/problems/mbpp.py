@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from codeprm_jax.problems.problem import PrivateTests, Problem, ProblemError, PublicProblem
-from codeprm_jax.problems.records import field, load_each
+from codeprm_jax.problems.records import field, load_each, parse_source
 from sandbox_runner.types import CheckTest, FunctionTest, TestCase
 
 logger = logging.getLogger(__name__)
@@ -75,8 +75,10 @@ def _problem(record: dict[str, Any], where: str, excluded: list[str]) -> Problem
             f"{where}: {problem_id} has no tests, so no program could be judged on it; "
             "add some under 'test_list' or remove the line"
         )
-    trees = [_parse(a, f"{where}: assertion {i} of {problem_id}") for i, a in enumerate(asserts)]
-    module = _parse(code, f"{where}: the code of {problem_id}")
+    trees = [
+        parse_source(a, f"{where}: assertion {i} of {problem_id}") for i, a in enumerate(asserts)
+    ]
+    module = parse_source(code, f"{where}: the code of {problem_id}")
     defined = _defined(module)
     entry_point = _entry_point(trees, defined)
     if entry_point is None:
@@ -84,7 +86,7 @@ def _problem(record: dict[str, Any], where: str, excluded: list[str]) -> Problem
             f"{where}: no function that the tests of {problem_id} call is defined in its code; "
             "the file is damaged, download it again"
         )
-    setup_tree = _parse(setup, f"{where}: the test set-up of {problem_id}")
+    setup_tree = parse_source(setup, f"{where}: the test set-up of {problem_id}")
     shared = set().union(*map(_names, [*trees, setup_tree])) & (defined - {entry_point})
     if shared:
         excluded.append(
@@ -99,8 +101,6 @@ def _problem(record: dict[str, Any], where: str, excluded: list[str]) -> Problem
     if len(asserts) < 2:
         excluded.append(f"{problem_id} (one test only: none would be left to decide)")
         return None
-    imports = _used_imports(module, trees)
-    setup = "\n".join(filter(None, (imports, setup)))
     public = PublicProblem(
         id=problem_id,
         source="mbpp",
@@ -108,10 +108,10 @@ def _problem(record: dict[str, Any], where: str, excluded: list[str]) -> Problem
         kind="function",
         entry_point=entry_point,
         starter_code="",
-        tests=_tests("public", asserts[:1], setup, entry_point),
+        tests=_tests("public", asserts[:1], setup, module, entry_point),
         licence="CC-BY-4.0",
     )
-    private = PrivateTests(_tests("private", asserts[1:], setup, entry_point))
+    private = PrivateTests(_tests("private", asserts[1:], setup, module, entry_point))
     return Problem(public, private, references=(code,))
 
 
@@ -122,15 +122,6 @@ def _strings(record: dict[str, Any], name: str, where: str, optional: bool = Fal
     if not all(isinstance(v, str) for v in values):
         raise ProblemError(f"{where}: field {name!r} must be a list of strings")
     return [v for v in values if v.strip()]
-
-
-def _parse(source: str, what: str) -> ast.Module:
-    try:
-        return ast.parse(source)
-    except (SyntaxError, ValueError) as error:
-        raise ProblemError(
-            f"{what} is no Python ({error}); the file is damaged, download it again"
-        ) from error
 
 
 def _defined(module: ast.Module) -> set[str]:
@@ -165,33 +156,35 @@ def _passed_builtins(tree: ast.Module, entry_point: str) -> set[str]:
     return found
 
 
-def _used_imports(module: ast.Module, asserts: Sequence[ast.Module]) -> str:
-    """The solution's imports that the assertions need as well."""
-    wanted = set().union(*map(_names, asserts))
+def _used_imports(module: ast.Module, test: ast.Module) -> str:
+    """The solution's imports that a test needs as well."""
+    wanted = _names(test)
     lines = []
     for statement in module.body:
         if isinstance(statement, (ast.Import, ast.ImportFrom)):
             names = {a.asname or a.name.partition(".")[0] for a in statement.names}
             if names & wanted:
-                lines.append(ast.unparse(statement))
-    return "\n".join(lines)
+                lines.append(ast.unparse(statement) + "\n")
+    return "".join(lines)
 
 
 def _names(tree: ast.AST) -> set[str]:
     return {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
 
 
-def _tests(half: str, asserts: Sequence[str], setup: str, entry_point: str) -> tuple[TestCase, ...]:
+def _tests(
+    half: str, asserts: Sequence[str], setup: str, module: ast.Module, entry_point: str
+) -> tuple[TestCase, ...]:
     return tuple(
         _literal_test(f"{half}-{i}", code, entry_point)
-        or CheckTest(f"{half}-{i}", _check_code(code, setup, entry_point))
+        or CheckTest(f"{half}-{i}", _check_code(code, setup, module, entry_point))
         for i, code in enumerate(asserts)
     )
 
 
 def _literal_test(test_id: str, code: str, entry_point: str) -> FunctionTest | None:
     """The test for `assert entry_point(literals) == literal`; None for any other assertion."""
-    match ast.parse(code).body:
+    match parse_source(code, test_id).body:
         case [
             ast.Assert(
                 test=ast.Compare(
@@ -215,10 +208,11 @@ def _literal_test(test_id: str, code: str, entry_point: str) -> FunctionTest | N
     return None
 
 
-def _check_code(code: str, setup: str, entry_point: str) -> str:
+def _check_code(code: str, setup: str, module: ast.Module, entry_point: str) -> str:
     """The assertion after its set-up, calling `candidate` in the entry point's place."""
-    tree = ast.parse(f"{setup}\n{code}\n")
+    tree = parse_source(f"{setup}\n{code}\n", "a test")
+    imports = _used_imports(module, tree)
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and node.id == entry_point:
             node.id = "candidate"
-    return ast.unparse(tree) + "\n"
+    return imports + ast.unparse(tree) + "\n"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import gzip
 import json
+import warnings
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -88,6 +90,18 @@ def load_each(
     if not problems:
         raise ProblemError(f"{path} holds no problem that can be used; see the warnings")
     return list(problems.values())
+
+
+def parse_source(source: str, what: str) -> ast.Module:
+    """The syntax tree of Python that others wrote. Raises ProblemError that begins with `what`."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about their escapes and comparisons
+        try:
+            return ast.parse(source)
+        except (SyntaxError, ValueError, RecursionError) as error:
+            raise ProblemError(
+                f"{what} is no Python ({error}); the file is damaged, download it again"
+            ) from error
 
 
 def _read_text(path: Path) -> str:

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from codeprm_jax.files import stable_seed
 from codeprm_jax.problems.chain import Chain, ChainStep, Variant
 from codeprm_jax.problems.problem import ProblemError
+from codeprm_jax.problems.records import parse_source
 from codeprm_jax.problems.syntax_decompose import decompose
 from codeprm_jax.problems.syntax_describe import describe
 from codeprm_jax.problems.syntax_mutate import BLUNDERS, LAST_RESORT, SLIPS, Mutant, mutants
@@ -48,12 +49,7 @@ def chain_from_reference(
     Raises:
       ProblemError: the solution is no Python, or does not define the entry point as a function.
     """
-    try:
-        module = ast.parse(solution)
-    except (SyntaxError, ValueError) as error:
-        raise ProblemError(
-            f"problem {problem_id!r}: its reference solution is no Python ({error}); correct it"
-        ) from error
+    module = parse_source(solution, f"problem {problem_id!r}: its reference solution")
     module = _StringStatements().visit(module)
     before, body, after = _parts(problem_id, module, entry_point)
     taken = {n.id for n in ast.walk(module) if isinstance(n, ast.Name)}
