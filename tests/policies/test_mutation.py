@@ -76,4 +76,4 @@ def test_unknown_problems_and_bad_settings_are_refused() -> None:
 
 
 def test_its_name_says_what_it_is() -> None:
-    assert policy().name == "mutation(right=0.6, slip=0.05)"
+    assert MutationPolicy({}).name == "mutation(right=0.7, slip=0.05)"

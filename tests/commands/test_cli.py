@@ -1,0 +1,106 @@
+"""Wrong usage and unusable input: a clear message, exit code 2, no traceback."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from codeprm_jax import cli
+
+
+def codeprm(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "codeprm_jax.cli", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_help_is_fast_and_names_every_command() -> None:
+    seconds = []
+    for _ in range(3):
+        began = time.perf_counter()
+        result = codeprm("--help")
+        seconds.append(time.perf_counter() - began)
+    assert result.returncode == 0 and all(name in result.stdout for name in cli.COMMANDS)
+    assert min(seconds) < 0.5
+
+
+@pytest.mark.parametrize("name", sorted(cli.COMMANDS))
+def test_every_command_has_help(name: str) -> None:
+    result = codeprm(name, "--help")
+    assert result.returncode == 0, result.stderr
+    assert "usage: codeprm " + name in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "usage"),
+        (["fly"], "unknown command 'fly'"),
+        (["collect", "--out", "x", "--unknown-option"], "unknown-option"),
+        (["collect"], "--out"),
+        (["collect", "--out", "x", "--problems", "nowhere"], "valid forms"),
+        (["collect", "--out", "x", "--problems", "humaneval:/nowhere.jsonl"], "does not exist"),
+        (["collect", "--out", "x", "--right-probability", "2"], "[0, 1]"),
+        (["problems", "show"], "show needs"),
+        (["problems", "show", "bank/none"], "no problem"),
+        (["build", "/nowhere.jsonl"], "does not exist"),
+        (["train", "/nowhere.py"], "does not exist"),
+        (["train", "--data.row-tokens", "3"], "the preset comes first"),
+        (["train", "configs/quickstart.py", "--data.nonsense", "3"], "nonsense"),
+        (["evaluate", "--model", "/nowhere", "--data", "/nowhere"], "no run directory"),
+        (["report", "/nowhere"], "no folder"),
+    ],
+)
+def test_wrong_usage_exits_with_2_and_says_what_to_do(
+    arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = [str(tmp_path / "x") if a == "x" else a for a in arguments]
+    result = codeprm(*arguments)
+    assert result.returncode == 2, result.stderr
+    assert message in result.stdout + result.stderr
+    assert "Traceback" not in result.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_truncated_json_line_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "labelled.jsonl"
+    path.write_text('{"schema": 1, "id"')
+    result = codeprm("build", str(path), "--data-dir", str(tmp_path / "data"))
+    assert result.returncode == 2 and "labelled.jsonl, line 1" in result.stderr
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_full_disk_is_a_message_and_costs_nothing_that_was_finished(tmp_path: Path) -> None:
+    """A limit on the file's size stands for the disk's end: writes fail half-way as they would."""
+    out, whole = tmp_path / "traces.jsonl", tmp_path / "whole.jsonl"
+    size = 100_000
+    code = (
+        "import resource, sys; from codeprm_jax import cli\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))\n"
+        f"sys.exit(cli.run(['collect', '--out', {str(out)!r}, '--rollouts', '8']))"
+    )
+    full = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert full.returncode == 1 and "File too large" in full.stderr
+    assert "run the command again" in full.stderr and "Traceback" not in full.stderr
+    kept = out.read_text()
+    assert 0 < len(kept) <= size and kept.endswith("\n")
+    assert codeprm("collect", "--out", str(out), "--rollouts", "8").returncode == 0
+    assert codeprm("collect", "--out", str(whole), "--rollouts", "8").returncode == 0
+    assert out.read_bytes() == whole.read_bytes() and whole.read_text().startswith(kept)
+
+
+def test_list_and_show() -> None:
+    listed = codeprm("problems", "list")
+    assert listed.returncode == 0 and "bank/best_trade" in listed.stdout
+    shown = codeprm("problems", "show", "best_trade")
+    assert "largest profit" in shown.stdout and "private tests, not shown" in shown.stdout

@@ -1,0 +1,104 @@
+"""Invariant 3 for the scorer: batched = single = the plain forward."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from codeprm_jax.data.layout import ExampleTooLongError, StepInput
+from codeprm_jax.data.pipeline import step_input
+from codeprm_jax.files import InputError
+from codeprm_jax.model import decoder
+from codeprm_jax.scoring.engine import StepScorer, length_buckets
+from codeprm_jax.sharding import MeshConfig, make_mesh
+from codeprm_jax.traces.dataset import Record
+from codeprm_jax.training.checkpoints import load_model
+from codeprm_jax.training.config import DataConfig, TrainConfig, TrainingConfig
+from codeprm_jax.training.loop import train
+from tests.conftest import TINY
+
+
+@pytest.fixture(scope="module")
+def run(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("scored") / "run"
+    train(
+        TrainConfig(
+            data=DataConfig(data_dir=data_dir, vocab_size=640, row_tokens=1024),
+            model=TINY,
+            training=TrainingConfig(out=out, epochs=1, batch_rows=8, learning_rate=1e-2),
+        )
+    )
+    return out
+
+
+@pytest.fixture(scope="module")
+def scorer(run: Path) -> StepScorer:
+    return StepScorer(run, make_mesh(devices=jax.devices()[:1]))
+
+
+def plain_scores(run: Path, item: StepInput) -> np.ndarray:
+    """One unpadded forward, no bucket and no batch."""
+    model = load_model(run, make_mesh(devices=jax.devices()[:1]))
+    (example,) = model.directory.layout.lay_out([item])
+    tokens = example.tokens[None]
+    at = np.arange(example.length, dtype=np.int32)[None]
+    logits = decoder.apply(model.directory.config, model.params, tokens, at * 0 + 1, at)
+    return np.asarray(jax.nn.sigmoid(logits))[0, example.tag_positions]
+
+
+def test_scores_are_those_of_the_plain_forward(
+    run: Path, scorer: StepScorer, records: list[Record]
+) -> None:
+    inputs = [step_input(r) for r in records[:60:6]]
+    for item, scored in zip(inputs, scorer.score(inputs), strict=True):
+        assert scored.scores.shape == (len(item.thoughts),)
+        np.testing.assert_allclose(scored.scores, plain_scores(run, item), atol=1e-5)
+        assert scored.tokens == scorer.layout.lay_out([item])[0].length
+
+
+@given(data=st.data())
+@settings(
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_any_batch_gives_the_scores_of_single_traces(
+    data: st.DataObject, scorer: StepScorer, records: list[Record]
+) -> None:
+    chosen = data.draw(st.lists(st.sampled_from(records[:40]), max_size=20))
+    inputs = [step_input(r) for r in chosen]
+    together = scorer.score(inputs)
+    for item, scored in zip(inputs, together, strict=True):
+        np.testing.assert_allclose(scored.scores, scorer.score([item])[0].scores, atol=1e-5)
+
+
+def test_compiled_shapes_are_few(scorer: StepScorer, records: list[Record]) -> None:
+    for count in range(1, 30, 3):
+        scorer.score([step_input(r) for r in records[:count]])
+    assert len(scorer.compiled) <= 4 * len(scorer.buckets)
+
+
+def test_sharded_scorer_gives_the_same(
+    run: Path, scorer: StepScorer, records: list[Record]
+) -> None:
+    inputs = [step_input(r) for r in records[:7]]
+    sharded = StepScorer(run, make_mesh(MeshConfig(2, 2, 2)))
+    for ours, reference in zip(sharded.score(inputs), scorer.score(inputs), strict=True):
+        np.testing.assert_allclose(ours.scores, reference.scores, atol=1e-5)
+
+
+def test_buckets_end_at_the_limit() -> None:
+    assert list(length_buckets(1024)) == [128, 192, 256, 384, 512, 768, 1024]
+    assert list(length_buckets(600)) == [128, 192, 256, 384, 512, 600]
+    assert list(length_buckets(100)) == [100]
+
+
+def test_bad_input_is_refused(scorer: StepScorer, tmp_path: Path) -> None:
+    with pytest.raises(ExampleTooLongError):
+        scorer.score([StepInput("s", ("word " * 3000,))])
+    assert scorer.score([]) == []
+    with pytest.raises(InputError, match="no run directory"):
+        StepScorer(tmp_path)
