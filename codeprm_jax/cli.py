@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from codeprm_jax import __version__
-from codeprm_jax.files import InputError
+from codeprm_jax.files import InputError, RunError
 
 # name: (what it does, module of codeprm_jax.commands). Each module has `main`, which tyro reads.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -56,6 +56,8 @@ def run(argv: Sequence[str]) -> int:
         return _call(name, rest)
     except InputError as error:
         return _fail(name, str(error), 2)
+    except RunError as error:
+        return _fail(name, str(error), 1)
     except KeyboardInterrupt:
         return _fail(name, "interrupted; run the same command again to go on", 1)
     except OSError as error:

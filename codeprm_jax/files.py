@@ -19,6 +19,10 @@ class InputError(ValueError):
     """Input that the user must change: reported without a traceback, with exit code 2."""
 
 
+class RunError(RuntimeError):
+    """Work that cannot go on through no fault of the input: a message, and exit code 1."""
+
+
 @contextlib.contextmanager
 def write_whole(path: Path | str) -> Iterator[IO[str]]:
     """Opens `path` for text that appears there only if the block ends without an error."""

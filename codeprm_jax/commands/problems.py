@@ -7,12 +7,12 @@ from typing import Annotated, Literal
 
 import tyro
 
+from codeprm_jax.commands.judging import open_pool
 from codeprm_jax.commands.output import progress_bar, say, table
 from codeprm_jax.files import InputError
 from codeprm_jax.problems.check import check_references
 from codeprm_jax.problems.loading import load_problems, write_problems
 from codeprm_jax.problems.problem import Problem, describe_test
-from sandbox_runner.pool import Pool
 
 
 def main(
@@ -47,10 +47,10 @@ def main(
         say(f"{len(loaded)} problems written to {out}")
         return 0
     with (
-        Pool(workers, allow_weak_isolation=allow_weak_isolation) as pool,
+        open_pool(workers, allow_weak_isolation) as pool,
         progress_bar(len(loaded), "problem", "check") as bar,
     ):
-        failures = check_references(loaded, pool, lambda _: bar.update())
+        failures = check_references(loaded, pool, lambda: bar.update())
     for failure in failures:
         say(str(failure))
     failed = len({f.problem_id for f in failures})

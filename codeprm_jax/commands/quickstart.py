@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from codeprm_jax.commands import build, evaluate, search
+from codeprm_jax.commands import build, evaluate, judging, search
+from codeprm_jax.commands.judging import open_pool
 from codeprm_jax.commands.output import progress_bar, say, table
 from codeprm_jax.evaluation.benchmark import ARMS, SUMMARY, BenchmarkConfig, run_benchmark
 from codeprm_jax.evaluation.report import write_report
@@ -23,8 +24,6 @@ from codeprm_jax.traces.dataset import SplitConfig, build_dataset
 from codeprm_jax.traces.trace import read_traces
 from codeprm_jax.training.config import DataConfig, TrainConfig, TrainingConfig
 from codeprm_jax.training.loop import train
-from sandbox_runner.label import label
-from sandbox_runner.pool import Pool
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +41,7 @@ class Sizes:
 
 
 # The bank's three dozen problems are drawn deeply; larger sets are drawn thinly.
-BANK = Sizes(rollouts=48, min_trials=4, repeats=4, epochs=8)
+BANK = Sizes(rollouts=48, min_trials=4, repeats=8, epochs=8)
 MANY = Sizes(rollouts=12, min_trials=2, repeats=1, epochs=2)
 
 
@@ -128,7 +127,7 @@ def main(
         return f"{count} traces from {policy.name}"
 
     def label_traces() -> str:
-        summary = label(traces, exported, labelled, workers=workers, allow_weak_isolation=weak)
+        summary = judging.label_traces(traces, exported, labelled, workers, weak)
         stages.note_tier(summary.tier)
         return f"{summary.programs_run} programs judged, tier {summary.tier}"
 
@@ -157,7 +156,7 @@ def main(
         config = BenchmarkConfig(repeats=sizes.repeats, seed=seed + 1)
         groups = search.group_problems([p.id for p in loaded], data)
         with (
-            Pool(workers, allow_weak_isolation=weak) as pool,
+            open_pool(workers, weak) as pool,
             progress_bar(config.repeats * len(ARMS), "arm", "search") as bar,
         ):
             run_benchmark(

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from codeprm_jax.commands.judging import open_pool
 from codeprm_jax.commands.output import progress_bar, say, table
 from codeprm_jax.evaluation.benchmark import ARMS, BenchmarkConfig, run_benchmark
 from codeprm_jax.policies.mutation import MutationPolicy
 from codeprm_jax.problems.loading import load_chains, load_problems
 from codeprm_jax.scoring.engine import StepScorer
 from codeprm_jax.traces.dataset import read_statistics
-from sandbox_runner.pool import Pool
 
 DEFAULT_BENCHMARK = BenchmarkConfig()
 
@@ -45,7 +45,7 @@ def main(
     groups = group_problems([p.id for p in loaded], data)
     scorer = StepScorer(model)
     with (
-        Pool(workers, allow_weak_isolation=allow_weak_isolation) as pool,
+        open_pool(workers, allow_weak_isolation) as pool,
         progress_bar(benchmark.repeats * len(ARMS), "arm", "search") as bar,
     ):
         summary = run_benchmark(loaded, groups, policy, pool, scorer, out, benchmark, bar.update)

@@ -31,6 +31,7 @@ p.lead, .note { color: var(--soft); } .note { font-size: 13.5px; }
 table { border-collapse: collapse; width: 100%; margin: 10px 0; font-size: 13.5px; }
 th, td { text-align: right; padding: 5px 9px; border-bottom: 1px solid var(--line);
          font-variant-numeric: tabular-nums; }
+td { white-space: nowrap; } td:first-child { white-space: normal; }
 th { color: var(--soft); font-weight: 600; } th:first-child, td:first-child { text-align: left; }
 tr.prm td { background: #ecfdf5; font-weight: 600; }
 svg { max-width: 100%; height: auto; }
@@ -46,7 +47,8 @@ svg { max-width: 100%; height: auto; }
 .bar em { position: absolute; right: 6px; top: -1px; font-size: 12px; font-style: normal; }
 .step.chosen { background: #fef2f2; } .step.chosen i { background: var(--bad); }
 .step.rewritten { background: #ecfdf5; }
-.tag { font-size: 11px; border-radius: 4px; padding: 1px 6px; color: white; margin-left: 6px; }
+.tag { white-space: nowrap; font-size: 11px; border-radius: 4px; padding: 1px 6px;
+       color: white; margin-left: 6px; }
 .tag.red { background: var(--bad); } .tag.green { background: var(--good); }
 pre { background: var(--paper); border: 1px solid var(--line); border-radius: 6px; padding: 10px;
       overflow-x: auto; font: 12.5px/1.45 ui-monospace, "DejaVu Sans Mono", monospace; }
@@ -111,9 +113,9 @@ def _opening(
         f"Pipeline time: {seconds:.0f} s.</p>"
         "<p class=simulated>The generator of this run is <b>simulated</b>: "
         f"<code>{_text(summary['policy'])}</code> draws steps from hand-written or mutated "
-        "variants of a known solution, right ones with the probability given. Programs, executions, "
-        "labels, the trained model and the search are real. The figures compare ways to spend "
-        "a budget under this generator; they say nothing about any language model.</p>"
+        "variants of a known solution, right ones with the probability given. Programs, "
+        "executions, labels, the trained model and the search are real. The figures compare ways "
+        "to spend a budget under this generator; they say nothing about any language model.</p>"
         f"<div class=cards>{shown}</div>"
     )
 
@@ -157,7 +159,10 @@ def _arms(summary: Mapping[str, Any]) -> Iterable[str]:
         )
         yield _table(
             ("difference in pass@1", "mean and 95 % interval"),
-            [(pair, _interval(v)) for pair, v in group["versus"].items()],
+            [
+                (pair.replace(" - ", " − "), _interval(v, "+"))
+                for pair, v in group["versus"].items()
+            ],
         )
     yield (
         "<p class=note>Spending is the mean of one search. Executions: programs run on the public "
@@ -204,7 +209,8 @@ def _prm(evaluation: Mapping[str, Any]) -> Iterable[str]:
         "test from the others? “Copy public outcome” gives each step the trace's share of passed "
         "public tests, “copy full outcome” the share of all tests, private ones included, which no "
         "search can know. The first wrong step is the first through which no rollout passed; "
-        "failing traces in which every step can still succeed are left out.</p>"
+        "failing traces in which every step can still succeed are left out. Equal traces count "
+        "once, so passing ones are rare here, which is hard on the two copied outcomes.</p>"
     )
 
 
@@ -379,9 +385,9 @@ def _metrics(values: Mapping[str, float]) -> list[str]:
     return [_number(values[k]) for k in ("auroc", "mse", "mae", "r2", "ece")]
 
 
-def _interval(values: Sequence[float]) -> str:
+def _interval(values: Sequence[float], sign: str = "") -> str:
     mean, low, high = values
-    return f"{mean:.3f} [{low:.3f}, {high:.3f}]"
+    return f"{mean:{sign}.3f} [{low:{sign}.3f}, {high:{sign}.3f}]"
 
 
 def _number(value: float | None) -> str:

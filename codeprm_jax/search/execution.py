@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
+from codeprm_jax.files import RunError
 from codeprm_jax.problems.problem import PublicProblem
 from codeprm_jax.traces.trace import Feedback
 from sandbox_runner.types import Job, Report
@@ -17,7 +18,7 @@ class Judge(Protocol):
         """One report for each job, in any order."""
 
 
-class InternalJudgeError(RuntimeError):
+class InternalJudgeError(RunError):
     """The sandbox failed on a program again and again: no verdict, so nothing to go on with."""
 
 

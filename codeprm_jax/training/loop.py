@@ -27,6 +27,7 @@ from codeprm_jax.data.pipeline import BatchStream, PackedData, pack_records, tok
 from codeprm_jax.data.tokenizer import load_tokenizer
 from codeprm_jax.files import (
     InputError,
+    RunError,
     append_jsonl,
     read_json,
     read_valid_prefix,
@@ -56,7 +57,7 @@ from codeprm_jax.training.step import (
 logger = logging.getLogger(__name__)
 
 
-class TrainingError(RuntimeError):
+class TrainingError(RunError):
     """The run cannot go on; the message says where it stopped and what was saved."""
 
 

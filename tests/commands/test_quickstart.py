@@ -25,7 +25,16 @@ SMALL = ["--rollouts", "4", "--epochs", "1", "--repeats", "1", "--workers", "2"]
 def start(out: Path, *options: str) -> subprocess.Popen[str]:
     environment = os.environ | {"JAX_PLATFORMS": "cpu"}
     return subprocess.Popen(
-        [sys.executable, "-m", "codeprm_jax.cli", "quickstart", "--out", str(out), *SMALL, *options],
+        [
+            sys.executable,
+            "-m",
+            "codeprm_jax.cli",
+            "quickstart",
+            "--out",
+            str(out),
+            *SMALL,
+            *options,
+        ],
         cwd=ROOT,
         env=environment,
         stdout=subprocess.PIPE,

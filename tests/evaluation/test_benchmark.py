@@ -55,9 +55,7 @@ def finished(
     return out
 
 
-def run(
-    out: Path, judge: object, problems: list[Problem], policy: MutationPolicy
-) -> dict:  # type: ignore[type-arg]
+def run(out: Path, judge: object, problems: list[Problem], policy: MutationPolicy) -> dict:  # type: ignore[type-arg]
     groups = {p.id: "seen problems" if i % 2 else "unseen" for i, p in enumerate(problems)}
     return run_benchmark(problems, groups, policy, judge, ConstantScorer(), out, CONFIG)
 
@@ -113,7 +111,7 @@ def test_an_interrupted_benchmark_goes_on_to_the_same_results(
         content = (tmp_path / RESULTS).read_bytes()
         (tmp_path / RESULTS).write_bytes(content[:-40])
     run(tmp_path, pool, some_problems, bank_policy)
-    assert [r for r in read_jsonl(tmp_path / RESULTS)] == list(read_jsonl(finished / RESULTS))
+    assert list(read_jsonl(tmp_path / RESULTS)) == list(read_jsonl(finished / RESULTS))
 
 
 def test_other_settings_are_refused(

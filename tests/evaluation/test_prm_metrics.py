@@ -29,8 +29,7 @@ class LabelScorer:
         if any("refuse" in i.statement for i in inputs):
             raise ExampleTooLongError("too long")
         return [
-            StepScores(np.array(self.labels[i.statement, i.thoughts, i.program]), 1)
-            for i in inputs
+            StepScores(np.array(self.labels[i.statement, i.thoughts, i.program]), 1) for i in inputs
         ]
 
 

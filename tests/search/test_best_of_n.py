@@ -100,9 +100,7 @@ def test_search_runs_public_tests_only(pool: Pool, some_problems: list[Problem])
     assert shown and all(i.startswith("public") for i in shown)
 
 
-def test_all_choosers_start_from_the_same_samples(
-    pool: Pool, some_problems: list[Problem]
-) -> None:
+def test_all_choosers_start_from_the_same_samples(pool: Pool, some_problems: list[Problem]) -> None:
     public = [p.public for p in some_problems]
     executor, policy = PublicExecutor(pool), MutationPolicy(CHAINS)
     runs = [
@@ -118,9 +116,7 @@ def test_all_choosers_start_from_the_same_samples(
             assert len({f[number] for f in fresh}) == 1
 
 
-def test_a_batch_gives_what_single_searches_give(
-    pool: Pool, some_problems: list[Problem]
-) -> None:
+def test_a_batch_gives_what_single_searches_give(pool: Pool, some_problems: list[Problem]) -> None:
     public = [p.public for p in some_problems]
     executor, policy = PublicExecutor(pool), MutationPolicy(CHAINS)
     together = best_of_n(public, policy, executor, RandomStep(), SearchConfig(), seed=1)

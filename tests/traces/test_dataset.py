@@ -35,9 +35,7 @@ def test_what_was_built_is_read_back(data_dir: Path, traces: list[Trace]) -> Non
 
 
 def test_splits_share_no_problem_and_no_thoughts(data_dir: Path) -> None:
-    problems = {
-        name: {r.trace.problem_id for r in read_split(data_dir, name)} for name in SPLITS
-    }
+    problems = {name: {r.trace.problem_id for r in read_split(data_dir, name)} for name in SPLITS}
     for first in ("train", "validation", "test"):
         for second in ("train", "validation", "test"):
             assert first == second or not problems[first] & problems[second]
@@ -65,8 +63,7 @@ def test_labels_are_the_counts_of_the_rollouts_through_a_step(traces: list[Trace
             through = [
                 t
                 for t in traces
-                if t.problem_id == trace.problem_id
-                and t.thoughts[:depth] == trace.thoughts[:depth]
+                if t.problem_id == trace.problem_id and t.thoughts[:depth] == trace.thoughts[:depth]
             ]
             rates = [t.outcome[0] / t.outcome[1] for t in through if t.outcome]
             expected = StepCounts(sum(r == 1 for r in rates), len(rates), sum(rates))

@@ -131,9 +131,7 @@ def test_other_settings_are_refused_by_name(finished: Path, data_dir: Path) -> N
         train(config(data_dir, finished, learning_rate=0.5))
 
 
-def test_a_loss_that_is_not_finite_stops_the_run(
-    data_dir: Path, tmp_path: Path
-) -> None:
+def test_a_loss_that_is_not_finite_stops_the_run(data_dir: Path, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"loss is .* at step"):
         train(config(data_dir, tmp_path / "nan", learning_rate=1e30, loss="bce"))
 

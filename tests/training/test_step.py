@@ -69,9 +69,7 @@ def test_every_mesh_gives_the_loss_of_one_device(
 ) -> None:
     losses, params = run(shape)
     np.testing.assert_allclose(losses, one_device[0], rtol=1e-5)
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, atol=2e-4), params, one_device[1]
-    )
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-4), params, one_device[1])
     assert losses[-1] < losses[0]
 
 
