@@ -42,7 +42,7 @@ class Sizes:
 
 # The bank's three dozen problems are drawn deeply; larger sets are drawn thinly.
 BANK = Sizes(rollouts=48, min_trials=4, repeats=8, epochs=8)
-MANY = Sizes(rollouts=12, min_trials=2, repeats=1, epochs=2)
+MANY = Sizes(rollouts=12, min_trials=2, repeats=1, epochs=6)
 
 
 def training_config(data_dir: Path, out: Path, epochs: int, seed: int) -> TrainConfig:
