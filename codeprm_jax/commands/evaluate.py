@@ -55,7 +55,7 @@ def describe(result: dict[str, Any]) -> str:
         parts.append(table((titles[split], "AUROC", "MSE", "MAE", "R2", "ECE"), rows))
         first = found["first_wrong_step"]
         if first["traces"]:
-            rules = ("lowest", "lowest_tied", "largest_drop", "chance", "last")
+            rules = ("lowest", "lowest_tied", "chance", "first", "last")
             shares = ", ".join(f"{r.replace('_', ' ')} {first[r]:.3f}" for r in rules)
             parts.append(f"first wrong step in {first['traces']} failing traces: {shares}\n")
     return "\n".join(parts)

@@ -6,6 +6,7 @@ always encoded as plain text: a program that spells out a special token cannot p
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ from typing import Any
 import tokenizers
 
 from codeprm_jax.files import InputError
+
+# Its tokenizers are wanted here, not its models: no advice to install PyTorch.
+os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
 
 SPECIAL_TOKENS = (
     "<|pad|>",

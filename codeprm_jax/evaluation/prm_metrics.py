@@ -65,8 +65,7 @@ def first_wrong_metrics(traces: Sequence[Trace], scores: Sequence[np.ndarray]) -
 
     Returns:
       traces: how many count. Shares in [0, 1]: `lowest` (the lowest score), `lowest_tied` (the
-      earliest score within SCORE_TIE of it, as the search chooses), `largest_drop` (the
-      step whose score falls most below the step before it, 1 before the first), `last` (always the
+      earliest score within SCORE_TIE of it, as the search chooses), `last` (always the
       last step), `first` (always the first), `chance` (a random step).
     """
     rows = [
@@ -80,9 +79,6 @@ def first_wrong_metrics(traces: Sequence[Trace], scores: Sequence[np.ndarray]) -
         "traces": len(rows),
         "lowest": float(np.mean([np.argmin(s) == wrong for wrong, _, s in rows])),
         "lowest_tied": float(np.mean([lowest_step(s) == wrong for wrong, _, s in rows])),
-        "largest_drop": float(
-            np.mean([np.argmin(np.diff(s, prepend=1.0)) == wrong for wrong, _, s in rows])
-        ),
         "last": float(np.mean([wrong == length - 1 for wrong, length, _ in rows])),
         "first": float(np.mean([wrong == 0 for wrong, _, _ in rows])),
         "chance": float(np.mean([1 / length for _, length, _ in rows])),

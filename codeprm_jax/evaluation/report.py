@@ -188,7 +188,7 @@ def _prm(evaluation: Mapping[str, Any]) -> Iterable[str]:
     rows = []
     for split, title in titles.items():
         found = evaluation["splits"][split]["first_wrong_step"]
-        names = ("lowest", "lowest_tied", "largest_drop", "chance", "first", "last")
+        names = ("lowest", "lowest_tied", "chance", "first", "last")
         rows.append((title, found["traces"], *(_number(found.get(n)) for n in names)))
     yield "<h3>Inside failing traces: which rule names the first wrong step?</h3>"
     yield _table(
@@ -197,7 +197,6 @@ def _prm(evaluation: Mapping[str, Any]) -> Iterable[str]:
             "traces",
             "lowest score",
             "lowest, ties to the first",
-            "largest drop",
             "chance",
             "always first",
             "always last",
@@ -206,9 +205,10 @@ def _prm(evaluation: Mapping[str, Any]) -> Iterable[str]:
     )
     yield (
         "<p class=note>AUROC: do scores separate steps through which some rollout passed every "
-        "test from the others? “Copy public outcome” gives each step the trace's share of passed "
-        "public tests, “copy full outcome” the share of all tests, private ones included, which no "
-        "search can know. The first wrong step is the first through which no rollout passed; "
+        "test from the others? “Copy public outcome” gives every step the outcome of the trace "
+        "on the public tests, “copy full outcome” that on all tests, private ones included, which "
+        "no search can know: whether all passed if scores are success rates, else the share that "
+        "passed. The first wrong step is the first through which no rollout passed; "
         "failing traces in which every step can still succeed are left out. Equal traces count "
         "once, so passing ones are rare here, which is hard on the two copied outcomes.</p>"
     )

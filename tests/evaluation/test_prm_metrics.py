@@ -81,7 +81,6 @@ def test_first_wrong_step_rules_by_hand() -> None:
     assert found["traces"] == 3
     assert found["lowest"] == pytest.approx(1 / 3)
     assert found["lowest_tied"] == pytest.approx(2 / 3)
-    assert found["largest_drop"] == pytest.approx(2 / 3)
     assert found["last"] == found["first"] == pytest.approx(1 / 3)
     assert found["chance"] == 0.25
     assert first_wrong_metrics(traces[4:], scores[4:]) == {"traces": 0}
