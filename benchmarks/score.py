@@ -3,8 +3,8 @@
     python benchmarks/score.py RUN DATA [traces]
 
 RUN is a training run and DATA its dataset, such as runs/quickstart-bank/train and
-runs/quickstart-bank/data. The peer pads every trace to the model's limit and scores it alone, as the
-authors' release evaluates. Both are warmed up; the scores must agree to 1e-5.
+runs/quickstart-bank/data. The peer pads every trace to the model's limit and scores it alone, as
+the authors' release evaluates. Both are warmed up; the scores must agree to 1e-5.
 """
 
 from __future__ import annotations

@@ -218,8 +218,8 @@ def render_failure(failure: Failure) -> str:
         lines.append(f"expected {failure.expected.strip()}")
     if failure.actual:
         lines.append(f"got {failure.actual.strip()}")
-    if failure.stderr:
-        lines.append(f"error {failure.stderr.strip().splitlines()[-1]}")
+    if error := failure.stderr.strip():
+        lines.append(f"error {error.splitlines()[-1]}")
     return "\n".join(lines)
 
 

@@ -132,7 +132,7 @@ def test_other_settings_are_refused_by_name(finished: Path, data_dir: Path) -> N
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(data_dir: Path, tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="not finite|loss is"):
+    with pytest.raises(TrainingError, match=r"not finite|loss is"):
         train(config(data_dir, tmp_path / "nan", learning_rate=1e30, loss="bce"))
 
 
