@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import tempfile
 
 # Before the first import of JAX: a real accelerator, if there is one, is not what is tested here.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# Tests start the same training again and again, some in processes of their own: compile it once.
+_COMPILED = tempfile.TemporaryDirectory(prefix="codeprm-tests-")
+os.environ["JAX_COMPILATION_CACHE_DIR"] = _COMPILED.name
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.3"
 
 import jax
 
@@ -19,6 +25,7 @@ import pytest
 
 from codeprm_jax.data.layout import Layout, LayoutConfig
 from codeprm_jax.data.pipeline import tokenizer_for
+from codeprm_jax.model import decoder
 from codeprm_jax.model.config import ModelConfig
 from codeprm_jax.policies.mutation import MutationPolicy
 from codeprm_jax.problems.bank import ENTRIES
@@ -114,6 +121,12 @@ def data_dir(
     public = {p.id: p.public for p in some_problems}
     build_dataset(traces, public, folder, SplitConfig(min_trials=2))
     return folder
+
+
+@functools.cache
+def tiny_params() -> decoder.Params:
+    """The tiny model's first parameters; nobody changes them."""
+    return jax.jit(lambda: decoder.create(TINY, 0))()
 
 
 def random_tokens(rng: np.random.Generator, *shape: int) -> np.ndarray:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from codeprm_jax.commands.output import progress_bar
 from codeprm_jax.files import InputError, RunError
 from sandbox_runner.jail import IsolationError
 from sandbox_runner.label import LabelError, LabelSummary, label
@@ -36,9 +37,20 @@ def label_traces(
     """`sandbox_runner.label.label`, with the errors of `open_pool`."""
     _check(workers)
     try:
-        return label(
-            traces, problems, out, workers=workers, allow_weak_isolation=allow_weak_isolation
-        )
+        with progress_bar(0, "trace", "label") as bar:
+
+            def progress(done: int, total: int) -> None:
+                bar.total = total
+                bar.update(done - bar.n)
+
+            return label(
+                traces,
+                problems,
+                out,
+                workers=workers,
+                allow_weak_isolation=allow_weak_isolation,
+                progress=progress,
+            )
     except (LabelError, StoreError) as error:
         raise InputError(str(error)) from error
     except IsolationError as error:

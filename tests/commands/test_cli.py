@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -12,28 +14,47 @@ import pytest
 from codeprm_jax import cli
 
 
-def codeprm(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "codeprm_jax.cli", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+@dataclass(frozen=True)
+class Result:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def codeprm(capfd: pytest.CaptureFixture[str]) -> Callable[..., Result]:
+    """Runs a command in this process, as `main` does, and catches what it writes."""
+
+    def run(*arguments: str) -> Result:
+        capfd.readouterr()
+        try:
+            code = cli.run(arguments)
+        except SystemExit as stop:  # tyro's way out after --help and wrong options
+            code = stop.code if isinstance(stop.code, int) else 1
+        return Result(code, *capfd.readouterr())
+
+    return run
 
 
 def test_help_is_fast_and_names_every_command() -> None:
+    """In a process of its own: the time of a person who asks what there is."""
     seconds = []
     for _ in range(3):
         began = time.perf_counter()
-        result = codeprm("--help")
+        result = subprocess.run(
+            [sys.executable, "-m", "codeprm_jax.cli", "--help"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
         seconds.append(time.perf_counter() - began)
     assert result.returncode == 0 and all(name in result.stdout for name in cli.COMMANDS)
     assert min(seconds) < 0.5
 
 
 @pytest.mark.parametrize("name", sorted(cli.COMMANDS))
-def test_every_command_has_help(name: str) -> None:
+def test_every_command_has_help(name: str, codeprm: Callable[..., Result]) -> None:
     result = codeprm(name, "--help")
     assert result.returncode == 0, result.stderr
     assert "usage: codeprm " + name in result.stdout
@@ -60,7 +81,7 @@ def test_every_command_has_help(name: str) -> None:
     ],
 )
 def test_wrong_usage_exits_with_2_and_says_what_to_do(
-    arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    arguments: list[str], message: str, tmp_path: Path, codeprm: Callable[..., Result]
 ) -> None:
     arguments = [str(tmp_path / "x") if a == "x" else a for a in arguments]
     result = codeprm(*arguments)
@@ -70,7 +91,7 @@ def test_wrong_usage_exits_with_2_and_says_what_to_do(
     assert not list(tmp_path.iterdir())
 
 
-def test_truncated_json_line_is_named(tmp_path: Path) -> None:
+def test_truncated_json_line_is_named(tmp_path: Path, codeprm: Callable[..., Result]) -> None:
     path = tmp_path / "labelled.jsonl"
     path.write_text('{"schema": 1, "id"')
     result = codeprm("build", str(path), "--data-dir", str(tmp_path / "data"))
@@ -78,7 +99,9 @@ def test_truncated_json_line_is_named(tmp_path: Path) -> None:
     assert not (tmp_path / "data").exists()
 
 
-def test_a_full_disk_is_a_message_and_costs_nothing_that_was_finished(tmp_path: Path) -> None:
+def test_a_full_disk_is_a_message_and_costs_nothing_that_was_finished(
+    tmp_path: Path, codeprm: Callable[..., Result]
+) -> None:
     """A limit on the file's size stands for the disk's end: writes fail half-way as they would."""
     out, whole = tmp_path / "traces.jsonl", tmp_path / "whole.jsonl"
     size = 100_000
@@ -99,7 +122,7 @@ def test_a_full_disk_is_a_message_and_costs_nothing_that_was_finished(tmp_path: 
     assert out.read_bytes() == whole.read_bytes() and whole.read_text().startswith(kept)
 
 
-def test_list_and_show() -> None:
+def test_list_and_show(codeprm: Callable[..., Result]) -> None:
     listed = codeprm("problems", "list")
     assert listed.returncode == 0 and "bank/best_trade" in listed.stdout
     shown = codeprm("problems", "show", "best_trade")
