@@ -97,28 +97,45 @@ def read_valid_prefix(path: Path | str) -> list[dict[str, Any]]:
         return []
     content = path.read_bytes()
     end = content.rfind(b"\n") + 1
-    if end < len(content):
+    if content and not content.startswith(b"{"):
+        raise InputError(f"{path} is no JSON Lines file of ours; name another one")
+    try:
+        # Not splitlines(): a string may hold U+2028 and its like unescaped.
+        lines = content[:end].decode("utf-8").split("\n")[:-1]
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 text: {error}") from error
+    records = [parse_line(line, f"{path}, line {i}") for i, line in enumerate(lines, 1)]
+    if end < len(content):  # only now: a file that is not ours stays as it is
         with open(path, "r+b") as file:
             file.truncate(end)
-    # Not splitlines(): a string may hold U+2028 and its like unescaped.
-    lines = content[:end].decode("utf-8").split("\n")[:-1]
-    return [parse_line(line, f"{path}, line {i}") for i, line in enumerate(lines, 1)]
+    return records
 
 
 def append_jsonl(path: Path | str, records: Iterable[Mapping[str, Any]]) -> None:
     """Appends records in one write, so that a kill tears one line at most; creates the file."""
-    text = "".join(json.dumps(record) + "\n" for record in records)
+    content = _lines(records)
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    before = path.stat().st_size if path.exists() else 0
-    with open(path, "ab") as file:
+    # Unbuffered: a buffer would be written again, after the truncation, when the file is closed.
+    with open(path, "ab", buffering=0) as file:
+        before = os.fstat(file.fileno()).st_size
         try:
-            file.write(text.encode("utf-8"))
-            file.flush()
+            while content:
+                content = content[file.write(content) :]
         except OSError:  # a full disk: leave what was there, not half a record
             with contextlib.suppress(OSError):
-                os.truncate(path, before)
+                os.ftruncate(file.fileno(), before)
             raise
+
+
+def write_jsonl(path: Path | str, records: Iterable[Mapping[str, Any]]) -> None:
+    """Writes a JSON Lines file, whole or not at all."""
+    with write_whole(path) as file:
+        file.write(_lines(records).decode("utf-8"))
+
+
+def _lines(records: Iterable[Mapping[str, Any]]) -> bytes:
+    return "".join(json.dumps(record) + "\n" for record in records).encode("utf-8")
 
 
 def stable_seed(*parts: object) -> int:

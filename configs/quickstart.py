@@ -2,7 +2,7 @@
 
     codeprm train configs/quickstart.py
 
-needs the dataset that `codeprm quickstart` leaves in runs/quickstart-bank/data. Expect about three
+needs the dataset that `codeprm quickstart` leaves in runs/quickstart-bank/data. Expect about two
 minutes on two cores and an AUROC near 0.9 on unseen traces of seen problems.
 """
 

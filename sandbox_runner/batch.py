@@ -53,8 +53,14 @@ def run(
     offsets = _index(jobs_path)
     summary = BatchSummary()
     with AppendFile(out_path) as out:
+        with open(out_path, "rb") as file:
+            if file.read(1) not in (b"", b"{"):
+                raise StoreError(f"{out_path} is no file of reports; choose another --out")
         out.truncate(out.end)
-        done = {str(record.get("id")) for record, _, _ in read_lines(out_path)}
+        records = [record for record, _, _ in read_lines(out_path)]
+        done = {str(record.get("id")) for record in records}
+        if not all(isinstance(record.get("tier"), str) for record in records):
+            raise StoreError(f"{out_path} is no file of reports; choose another --out")
         if foreign := sorted(done - set(offsets)):
             raise StoreError(
                 f"{out_path} holds reports of jobs that are not in {jobs_path} (such as "

@@ -82,3 +82,12 @@ def test_missing_file_is_named(tmp_path: Path) -> None:
 def test_seeds_are_stable_over_processes() -> None:
     assert stable_seed("a", 1) == 4665976284724862560
     assert stable_seed("a", 1) != stable_seed("a1")
+
+
+def test_a_file_that_is_not_ours_stays_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    for content in (b"some notes", b"a line\nanother", b"\xff\xfe"):
+        path.write_bytes(content)
+        with pytest.raises(InputError):
+            read_valid_prefix(path)
+        assert path.read_bytes() == content

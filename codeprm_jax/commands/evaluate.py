@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from codeprm_jax.commands.output import say, table
-from codeprm_jax.evaluation.prm_metrics import evaluate_records
+from codeprm_jax.evaluation.prm_metrics import evaluate_records, prefixes
 from codeprm_jax.files import write_json
 from codeprm_jax.scoring.engine import StepScorer
 from codeprm_jax.traces.dataset import read_split, read_statistics
@@ -33,8 +33,9 @@ def evaluate(model: Path, data: Path) -> dict[str, Any]:
     """Metrics on both test splits, by split."""
     scorer = StepScorer(model)
     mean = read_statistics(data)["splits"]["train"]["mean_label"][scorer.target]
+    trained = {p for r in read_split(data, "train") for p in prefixes(r.trace)}
     splits = {
-        name: evaluate_records(read_split(data, name), scorer, scorer.target, mean)
+        name: evaluate_records(read_split(data, name), scorer, scorer.target, mean, trained)
         for name in TEST_SPLITS
     }
     return {
@@ -53,6 +54,11 @@ def describe(result: dict[str, Any]) -> str:
         rows = [("PRM", *_row(found["prm"]))]
         rows += [(name, *_row(m)) for name, m in found["baselines"].items()]
         parts.append(table((titles[split], "AUROC", "MSE", "MAE", "R2", "ECE"), rows))
+        new = found["new_prefixes"]
+        parts.append(
+            f"prefixes in no training trace: {new['share']:.3f} of the steps, "
+            f"{new['reachable']} of them reachable; MAE {new['mae']:.3f}, AUROC {new['auroc']:.3f}"
+        )
         first = found["first_wrong_step"]
         if first["traces"]:
             rules = ("lowest", "lowest_tied", "chance", "first", "last")

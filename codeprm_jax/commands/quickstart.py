@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -25,8 +24,6 @@ from codeprm_jax.traces.trace import read_traces
 from codeprm_jax.training.config import DataConfig, TrainConfig, TrainingConfig
 from codeprm_jax.training.loop import train
 
-logger = logging.getLogger(__name__)
-
 STATE = "quickstart.json"
 
 
@@ -40,7 +37,7 @@ class Sizes:
     epochs: int
 
 
-# The bank's three dozen problems are drawn deeply; larger sets are drawn thinly.
+# The bank's thirty problems are drawn deeply; larger sets are drawn thinly.
 BANK = Sizes(rollouts=48, min_trials=4, repeats=8, epochs=8)
 MANY = Sizes(rollouts=12, min_trials=2, repeats=1, epochs=6)
 
@@ -101,14 +98,18 @@ def main(
     """
     default = BANK if problems == "bank" else MANY
     sizes = Sizes(
-        rollouts or default.rollouts,
+        default.rollouts if rollouts is None else rollouts,
         default.min_trials,
-        repeats or default.repeats,
-        epochs or default.epochs,
+        default.repeats if repeats is None else repeats,
+        default.epochs if epochs is None else epochs,
     )
     loaded = load_problems(problems)
     run = out or Path("runs") / f"quickstart-{problems.partition(':')[0]}"
     weak = allow_weak_isolation or problems == "bank"
+    # All settings are made, and so checked, before the run directory remembers them.
+    drawing = CollectConfig(sizes.rollouts, sizes.min_trials, seed)
+    comparing = BenchmarkConfig(repeats=sizes.repeats, seed=seed + 1)
+    training = training_config(run / "data", run / "train", sizes.epochs, seed)
     stages = Stages(run, problems, {**asdict(sizes), "seed": seed})
     policy = MutationPolicy(load_chains(problems, loaded))
     exported, traces, labelled = (
@@ -121,15 +122,15 @@ def main(
         return f"{len(loaded)} problems"
 
     def collect_traces() -> str:
-        config = CollectConfig(sizes.rollouts, sizes.min_trials, seed)
         with progress_bar(len(loaded), "problem", "collect") as bar:
-            count = collect([p.public for p in loaded], policy, traces, config, bar.update)
+            count = collect([p.public for p in loaded], policy, traces, drawing, bar.update)
         return f"{count} traces from {policy.name}"
 
     def label_traces() -> str:
         summary = judging.label_traces(traces, exported, labelled, workers, weak)
         stages.note_tier(summary.tier)
-        return f"{summary.programs_run} programs judged, tier {summary.tier}"
+        judged = f"{summary.programs_run} programs judged"
+        return f"{summary.traces} traces, {judged}, tier {summary.tier}"
 
     def build_data() -> str:
         public = {p.id: p.public for p in loaded}
@@ -138,7 +139,7 @@ def main(
         return ", ".join(f"{k} {v['traces']}" for k, v in statistics["splits"].items())
 
     def train_model() -> str:
-        summary = train(training_config(data, trained, sizes.epochs, seed))
+        summary = train(training)
         if summary.interrupted:
             raise KeyboardInterrupt
         return (
@@ -153,23 +154,17 @@ def main(
         return f"AUROC {seen:.3f} on seen problems, {unseen:.3f} on unseen"
 
     def search_all() -> str:
-        config = BenchmarkConfig(repeats=sizes.repeats, seed=seed + 1)
         groups = search.group_problems([p.id for p in loaded], data)
         with (
             open_pool(workers, weak) as pool,
-            progress_bar(config.repeats * len(ARMS), "arm", "search") as bar,
+            progress_bar(comparing.repeats * len(ARMS), "arm", "search") as bar,
         ):
+            scorer = StepScorer(trained)
+            model, folder = scorer.fingerprint, run / "search"
             run_benchmark(
-                loaded,
-                groups,
-                policy,
-                pool,
-                StepScorer(trained),
-                run / "search",
-                config,
-                bar.update,
+                loaded, groups, policy, pool, scorer, model, folder, comparing, bar.update
             )
-        return f"{config.repeats} searches x {len(ARMS)} arms x {len(loaded)} problems"
+        return f"{comparing.repeats} searches x {len(ARMS)} arms x {len(loaded)} problems"
 
     stages.run("problems", export_problems)
     stages.run("collect", collect_traces)

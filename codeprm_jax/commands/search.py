@@ -48,7 +48,10 @@ def main(
         open_pool(workers, allow_weak_isolation) as pool,
         progress_bar(benchmark.repeats * len(ARMS), "arm", "search") as bar,
     ):
-        summary = run_benchmark(loaded, groups, policy, pool, scorer, out, benchmark, bar.update)
+        fingerprint = scorer.fingerprint
+        summary = run_benchmark(
+            loaded, groups, policy, pool, scorer, fingerprint, out, benchmark, bar.update
+        )
     say(describe(summary))
     say(f"results in {out}")
     return 0

@@ -19,7 +19,9 @@ def prepare(arguments: list[str], prog: str) -> int:
 
     The preset is the first argument: a Python file with `config = TrainConfig(...)`.
     """
-    if not arguments or arguments[0] in ("-h", "--help"):
+    if not arguments:
+        raise InputError(f"name a preset: {prog} configs/quickstart.py [options]")
+    if arguments[0] in ("-h", "--help"):
         description = (
             f"usage: {prog} CONFIG.py [options]\n\nCONFIG.py is a preset such as "
             "configs/quickstart.py; the options below override its values."
@@ -40,7 +42,7 @@ def run(config: TrainConfig) -> int:
     if summary.interrupted:
         say(f"stopped and saved; run the same command again to go on from step {summary.steps}")
     say(f"run directory {config.training.out}")
-    return 0
+    return int(summary.interrupted)
 
 
 def load_preset(path: Path) -> TrainConfig:

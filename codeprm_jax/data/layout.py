@@ -186,7 +186,7 @@ class Layout:
             raise ExampleTooLongError(
                 f"an example needs {needed} tokens for its thoughts and step tags and what must "
                 f"stand beside them, the limit is {self.config.max_tokens}; "
-                "raise layout.max_tokens or shorten the thoughts"
+                "train with a larger data.row_tokens or shorten the thoughts"
             )
         return pieces
 

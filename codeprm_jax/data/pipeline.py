@@ -15,6 +15,7 @@ import numpy as np
 from codeprm_jax.data.layout import Example, ExampleTooLongError, Layout, StepInput
 from codeprm_jax.data.packing import PackingPlan, pack_row, plan_packing
 from codeprm_jax.data.tokenizer import Tokenizer, train_tokenizer
+from codeprm_jax.files import InputError
 from codeprm_jax.traces.dataset import Record
 from codeprm_jax.traces.trace import Target
 
@@ -100,6 +101,10 @@ def pack_records(
         steps = record.trace.steps or ()
         targets.append(np.array([s.label(target) for s in steps], np.float32))
         reachable.append(np.array([s.reachable for s in steps], bool))
+    if not examples:
+        raise InputError(
+            f"none of {len(records)} traces fits into {row_tokens} tokens; raise data.row_tokens"
+        )
     plan = plan_packing([e.length for e in examples], row_tokens)
     return PackedData(examples, targets, reachable, plan, refused)
 

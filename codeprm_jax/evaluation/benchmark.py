@@ -21,7 +21,9 @@ from codeprm_jax.files import (
     append_jsonl,
     read_json,
     read_valid_prefix,
+    stable_seed,
     write_json,
+    write_jsonl,
 )
 from codeprm_jax.policies.policy import Policy
 from codeprm_jax.problems.problem import Problem
@@ -63,6 +65,7 @@ class BenchmarkConfig:
     def __post_init__(self) -> None:
         if self.repeats < 1:
             raise InputError("repeats must be at least 1")
+        SearchConfig(self.max_executions, self.max_think_times)  # refuses nonsense
 
 
 def run_benchmark(
@@ -71,6 +74,7 @@ def run_benchmark(
     policy: Policy,
     judge: Judge,
     scorer: Scorer,
+    model: str,
     out: Path,
     config: BenchmarkConfig = BenchmarkConfig(),
     progress: Callable[[int], None] = lambda n: None,
@@ -80,6 +84,7 @@ def run_benchmark(
     Args:
       groups: problem id -> group to report it under, such as "seen problems".
       judge: runs public tests for the searches and private tests for the verdicts.
+      model: fingerprint of the scorer's model; another one is another benchmark.
       out: folder for results.jsonl (one search a line) and summary.json.
       progress: called with 1 after every arm and repeat.
 
@@ -88,7 +93,7 @@ def run_benchmark(
       InternalJudgeError: the sandbox failed on an answer.
     """
     out = Path(out)
-    _check_settings(out, problems, policy, config)
+    _check_settings(out, problems, groups, policy, model, config)
     done = {(r["arm"], r["repeat"]) for r in _whole_blocks(out / RESULTS, len(problems))}
     executor = PublicExecutor(judge)
     for repeat in range(config.repeats):
@@ -197,12 +202,18 @@ def _final_verdicts(
 
 
 def _check_settings(
-    out: Path, problems: Sequence[Problem], policy: Policy, config: BenchmarkConfig
+    out: Path,
+    problems: Sequence[Problem],
+    groups: Mapping[str, str],
+    policy: Policy,
+    model: str,
+    config: BenchmarkConfig,
 ) -> None:
     settings = {
         "policy": policy.name,
         "config": asdict(config),
-        "problems": [p.id for p in problems],
+        "model": model,
+        "problems": {p.id: [groups[p.id], stable_seed(p.to_json())] for p in problems},
     }
     path = out / _SETTINGS
     if path.is_file() and read_json(path) != settings:
@@ -219,8 +230,7 @@ def _whole_blocks(path: Path, size: int) -> list[dict[str, Any]]:
     whole = [r for block in blocks.values() if len(block) == size for r in block]
     if len(whole) < len(records):
         logger.info("%s: a block of searches was cut short and will run again", path)
-        path.unlink()
-        append_jsonl(path, whole)
+        write_jsonl(path, whole)
     return whole
 
 

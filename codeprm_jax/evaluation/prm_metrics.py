@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Any
 
 import numpy as np
@@ -13,28 +13,44 @@ from codeprm_jax.scoring.engine import Scorer
 from codeprm_jax.search.refine import lowest_step
 from codeprm_jax.traces.dataset import Record
 from codeprm_jax.traces.trace import Target, Trace
-from codeprm_jax.training.metrics import regression_metrics
+from codeprm_jax.training.metrics import auroc, regression_metrics
+
+Prefix = tuple[str, tuple[str, ...]]  # problem id, thoughts
+
+
+def prefixes(trace: Trace) -> list[Prefix]:
+    """The prefix that ends in each step of a trace."""
+    return [(trace.problem_id, trace.thoughts[:d]) for d in range(1, len(trace.thoughts) + 1)]
 
 
 def evaluate_records(
-    records: Sequence[Record], scorer: Scorer, target: Target, training_mean: float
+    records: Sequence[Record],
+    scorer: Scorer,
+    target: Target,
+    training_mean: float,
+    trained: Set[Prefix] = frozenset(),
 ) -> dict[str, Any]:
     """Metrics of the PRM and of its baselines on labelled traces.
 
     Args:
       target: the label that scores are compared with.
+      trained: prefixes of the training traces. A step's label depends on its prefix alone, so a
+        step with a trained prefix can be looked up.
       training_mean: mean soft label of the training split, the simplest prediction.
 
     Returns:
       traces, steps, problems, refused; `prm` and `baselines` ("training mean", "copy public
       outcome", "copy full outcome": the trace's own share of passed tests given to every step),
-      each with `regression_metrics`; and `first_wrong_step`, see `first_wrong_metrics`.
+      each with `regression_metrics`; `new_prefixes`: share of the steps whose prefix is in no
+      training trace; how many of those are reachable, and MAE and AUROC on those alone; and `first_wrong_step`, see `first_wrong_metrics`.
     """
     kept, scores, refused = _score(records, scorer)
     traces = [r.trace for r in kept]
     steps = [s for t in traces for s in t.steps or ()]
     targets = np.array([s.label(target) for s in steps])
     reachable = np.array([s.reachable for s in steps])
+
+    new = np.array([p not in trained for t in traces for p in prefixes(t)])
 
     def metrics(values: Sequence[np.ndarray]) -> dict[str, float]:
         return regression_metrics(targets, np.concatenate(values), reachable)
@@ -52,6 +68,12 @@ def evaluate_records(
             "training mean": copied(lambda t: training_mean),
             "copy public outcome": copied(lambda t: _copy(t.public.pass_rate, target)),
             "copy full outcome": copied(lambda t: _copy(t.outcome[0] / t.outcome[1], target)),
+        },
+        "new_prefixes": {
+            "share": float(new.mean()),
+            "reachable": int(reachable[new].sum()),
+            "mae": float(np.abs(targets - np.concatenate(scores))[new].mean()) if any(new) else 0.0,
+            "auroc": auroc(reachable[new], np.concatenate(scores)[new]),
         },
         "first_wrong_step": first_wrong_metrics(traces, scores),
     }

@@ -14,7 +14,7 @@ from codeprm_jax.evaluation.benchmark import (
     SUMMARY,
 )
 from codeprm_jax.evaluation.charts import arm_chart, training_curves
-from codeprm_jax.files import InputError, read_json, read_valid_prefix, write_whole
+from codeprm_jax.files import InputError, read_json, read_jsonl, write_whole
 
 PAGE = "report.html"
 
@@ -69,9 +69,9 @@ def write_report(run: Path) -> Path:
     statistics = read_json(run / "data" / "statistics.json")
     evaluation = read_json(run / "evaluation.json")
     summary = read_json(run / "search" / SUMMARY)
-    metrics = read_valid_prefix(run / "train" / "metrics.jsonl")
-    results = read_valid_prefix(run / "search" / RESULTS)
-    statements = {p["id"]: p["statement"] for p in read_valid_prefix(run / "problems.jsonl")}
+    metrics = list(read_jsonl(run / "train" / "metrics.jsonl"))
+    results = list(read_jsonl(run / "search" / RESULTS))
+    statements = {p["id"]: p["statement"] for p in read_jsonl(run / "problems.jsonl")}
 
     sections = [
         _opening(quickstart, summary, evaluation),
@@ -185,6 +185,13 @@ def _prm(evaluation: Mapping[str, Any]) -> Iterable[str]:
             f"{result['steps']} steps</h3>"
         )
         yield _table(("", "AUROC", "MSE", "MAE", "R²", "ECE"), rows, marked="PRM")
+        new = result["new_prefixes"]
+        yield (
+            f"<p class=note>{100 * new['share']:.0f} % of these steps have a prefix that is in no "
+            f"training trace, and {new['reachable']} of those can still succeed: MAE on them "
+            f"{_number(new['mae'])}, AUROC {_number(new['auroc'])}. The label of a step depends on "
+            "its prefix only, so the others can be remembered.</p>"
+        )
     rows = []
     for split, title in titles.items():
         found = evaluation["splits"][split]["first_wrong_step"]
@@ -294,9 +301,12 @@ def _choose_examples(
     def solved(record: Mapping[str, Any]) -> bool:
         return record["private"]["passed"] == record["private"]["total"]
 
+    def rescued(record: Mapping[str, Any]) -> bool:
+        return solved(record) and record["attempts"][record["answer"]]["rewritten"] is not None
+
     kinds = (
-        ("Rescued by one rewrite", lambda r: solved(r) and rewrites(r) == 1),
-        ("Rescued by several rewrites", lambda r: solved(r) and rewrites(r) > 1),
+        ("Rescued by one rewrite", lambda r: rescued(r) and rewrites(r) == 1),
+        ("Rescued by several rewrites", lambda r: rescued(r) and rewrites(r) > 1),
         ("Not rescued", lambda r: not solved(r) and rewrites(r) > 0),
         ("Another search", lambda r: True),
     )
@@ -326,7 +336,7 @@ def _attempt(number: int, attempt: Mapping[str, Any], chosen: int | None, is_ans
             tags += "<span class='tag green'>new</span>"
         if index == chosen and attempt["scores"] is not None:
             classes += " chosen"
-            tags += "<span class='tag red'>lowest, rewritten next</span>"
+            tags += "<span class='tag red'>chosen, rewritten next</span>"
         bar = ""
         if attempt["scores"] is not None:
             score = attempt["scores"][index]

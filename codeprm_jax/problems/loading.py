@@ -5,13 +5,12 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from codeprm_jax.files import write_whole
+from codeprm_jax.files import write_jsonl
 from codeprm_jax.problems import humaneval, mbpp
 from codeprm_jax.problems.chain import Chain
 from codeprm_jax.problems.problem import Problem, ProblemError
@@ -68,9 +67,7 @@ def write_problems(problems: Sequence[Problem], path: Path | str) -> None:
 
     Raises OSError if the folder cannot be written.
     """
-    with write_whole(path) as file:
-        for problem in problems:
-            file.write(json.dumps(problem.to_json()) + "\n")
+    write_jsonl(path, (problem.to_json() for problem in problems))
 
 
 def _parse(spec: str) -> tuple[str, str]:

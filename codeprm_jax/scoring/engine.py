@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -61,6 +62,9 @@ class StepScorer:
         self.layout, self.target = model.directory.layout, model.directory.target
         self.step = model.step
         self._params = model.params
+        # Any training changes these few numbers: they tell one model from another.
+        norm = np.asarray(model.params["norm"]["scale"])
+        self.fingerprint = f"step {self.step}, {hashlib.blake2b(norm.tobytes()).hexdigest()[:16]}"
         self._forward = make_forward(model.directory.config)
         self._tokens_per_batch = tokens_per_batch
         self.buckets = tuple(length_buckets(self.layout.config.max_tokens))

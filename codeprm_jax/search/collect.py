@@ -7,7 +7,6 @@ turns all rollouts through a prefix into that step's counts.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -19,7 +18,7 @@ from codeprm_jax.files import (
     append_jsonl,
     read_valid_prefix,
     stable_seed,
-    write_whole,
+    write_jsonl,
 )
 from codeprm_jax.policies.policy import ImplementRequest, Policy, ProposeRequest
 from codeprm_jax.problems.problem import PublicProblem
@@ -148,7 +147,6 @@ def _finished(
         if counts[last] < len(collect_problem(by_id[last], policy, config)):
             logger.info("drawing the unfinished problem %s again", last)
             keep = [r for r in records if r["problem_id"] != last]
-            with write_whole(out) as file:
-                file.writelines(json.dumps(r) + "\n" for r in keep)
+            write_jsonl(out, keep)
             del counts[last]
     return counts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,11 +10,13 @@ from typing import Protocol
 
 import numpy as np
 
-from codeprm_jax.data.layout import StepInput
+from codeprm_jax.data.layout import ExampleTooLongError, StepInput
 from codeprm_jax.files import stable_seed
 from codeprm_jax.problems.problem import PublicProblem
-from codeprm_jax.scoring.engine import Scorer
+from codeprm_jax.scoring.engine import Scorer, StepScores
 from codeprm_jax.traces.trace import Feedback
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -101,15 +104,22 @@ class LowestScore:
         self._scorer = scorer
 
     def choose(self, failed: Sequence[FailedAttempt]) -> list[StepChoice]:
-        """Scores all attempts in one batch."""
-        scored = self._scorer.score(
-            [
-                StepInput(
-                    f.problem.statement, f.attempt.thoughts, f.attempt.program, f.attempt.feedback
-                )
-                for f in failed
-            ]
-        )
-        return [
-            StepChoice(lowest_step(s.scores), tuple(map(float, s.scores)), s.tokens) for s in scored
+        """Scores all attempts in one batch; one too long for the PRM is rewritten at its end."""
+        inputs = [
+            StepInput(
+                f.problem.statement, f.attempt.thoughts, f.attempt.program, f.attempt.feedback
+            )
+            for f in failed
         ]
+        try:
+            return [self._choice(s) for s in self._scorer.score(inputs)]
+        except ExampleTooLongError:
+            if len(failed) > 1:
+                return [choice for item in failed for choice in self.choose([item])]
+            logger.warning("an attempt on %s is too long to score", failed[0].problem.id)
+            return LastStep().choose(failed)
+
+    @staticmethod
+    def _choice(scored: StepScores) -> StepChoice:
+        scores = tuple(map(float, scored.scores))
+        return StepChoice(lowest_step(scored.scores), scores, scored.tokens)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import logging
 import shutil
 import tempfile
 from collections import Counter, defaultdict
@@ -19,11 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from codeprm_jax.files import InputError, read_json, stable_seed, write_json
+from codeprm_jax.files import InputError, RunError, read_json, stable_seed, write_json
 from codeprm_jax.problems.problem import PublicProblem
 from codeprm_jax.traces.trace import TARGETS, Failure, Feedback, StepCounts, Trace
-
-logger = logging.getLogger(__name__)
 
 DATASET = "codeprm_traces"
 VERSION = "1.0.0"
@@ -92,8 +89,12 @@ def assign_splits(
     splits: dict[str, list[Trace]] = {name: [] for name in SPLITS}
     left_out: Counter[str] = Counter()
     seen: set[tuple[str, tuple[str, ...], str]] = set()
+    ids: set[str] = set()
     for trace in traces:
-        if trace.steps is None or trace.public is None:
+        if trace.id in ids:
+            raise InputError(f"two traces have the id {trace.id!r}; was a file joined to itself?")
+        ids.add(trace.id)
+        if trace.steps is None or trace.public is None or trace.outcome is None:
             raise InputError(
                 f"trace {trace.id!r} carries no labels; run sandbox-runner label on it first"
             )
@@ -184,9 +185,18 @@ def build_dataset(
         "left_out": dict(left_out),
         "splits": {name: _statistics(members) for name, members in splits.items()},
     }
-    data_dir = Path(data_dir)
+    data_dir = Path(data_dir).resolve()
+    if (
+        data_dir.exists()
+        and not (data_dir / _STATISTICS).is_file()
+        and (not data_dir.is_dir() or any(data_dir.iterdir()))
+    ):
+        raise InputError(
+            f"{data_dir} is there already and is no dataset of ours; name another --data-dir"
+        )
     data_dir.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(prefix=f".{data_dir.name}.", dir=data_dir.parent))
+    replaced = unfinished.with_name(unfinished.name + ".old")
     try:
         builder = CodeprmTraces(data_dir=str(unfinished), file_format="array_record")
         # It prints where it writes, which is a temporary folder: nothing for a reader.
@@ -197,10 +207,13 @@ def build_dataset(
             )
         write_json(unfinished / _STATISTICS, statistics)
         if data_dir.exists():
-            shutil.rmtree(data_dir)
+            data_dir.rename(replaced)
         unfinished.rename(data_dir)
+    except RuntimeError as error:  # how ArrayRecord says that it could not write
+        raise RunError(f"the dataset could not be written: {error}") from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+        shutil.rmtree(replaced, ignore_errors=True)
     return statistics
 
 

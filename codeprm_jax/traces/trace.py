@@ -181,6 +181,8 @@ class Trace:
             )
         except (KeyError, TypeError) as error:
             raise InputError(f"{where}: missing or malformed field: {error}") from error
+        if any(s.trials < 1 for s in trace.steps or ()):
+            raise InputError(f"{where}: a step without trials has no label")
         if trace.steps is not None and len(trace.steps) != len(trace.thoughts):
             raise InputError(
                 f"{where}: {len(trace.steps)} steps for {len(trace.thoughts)} thoughts"

@@ -7,7 +7,6 @@ how the model is shaped and how its input is laid out.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,8 +25,6 @@ from codeprm_jax.model.config import ModelConfig
 from codeprm_jax.sharding import named_sharding
 from codeprm_jax.traces.trace import Target
 from codeprm_jax.training.step import TrainState, path_names
-
-logger = logging.getLogger(__name__)
 
 _FORMAT = 1
 

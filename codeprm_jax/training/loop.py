@@ -31,13 +31,14 @@ from codeprm_jax.files import (
     append_jsonl,
     read_json,
     read_valid_prefix,
+    stable_seed,
     write_json,
-    write_whole,
+    write_jsonl,
 )
 from codeprm_jax.model import decoder
 from codeprm_jax.model.config import ModelConfig
 from codeprm_jax.sharding import batch_divisor, make_mesh
-from codeprm_jax.traces.dataset import read_split
+from codeprm_jax.traces.dataset import read_split, read_statistics
 from codeprm_jax.training.checkpoints import (
     Checkpoints,
     abstract_like,
@@ -219,9 +220,7 @@ class MetricsLog:
 
         self._path = Path(run) / "metrics.jsonl"
         kept = [r for r in read_valid_prefix(self._path) if r["step"] <= start]
-        with write_whole(self._path):
-            pass
-        append_jsonl(self._path, kept)
+        write_jsonl(self._path, kept)
         self._board = SummaryWriter(str(Path(run) / "tensorboard"), purge_step=start + 1)
         validations = [r for r in kept if r["split"] == "validation"]
         self.last_validation: dict[str, float] = (
@@ -263,8 +262,15 @@ def _model_directory(
     run: Path, config: TrainConfig, make_tokenizer: Callable[[], Any]
 ) -> tuple[Layout, ModelConfig]:
     """The run's tokenizer, layout and model shape: made once, read again on a resume."""
+    data = stable_seed(read_statistics(config.data.data_dir))
     if (run / "run.json").is_file():
-        before = read_json(run / "run.json")["config"]
+        facts = read_json(run / "run.json")
+        if facts["data"] != data:
+            raise InputError(
+                f"{run} was begun on another dataset than {config.data.data_dir} holds now; "
+                "name another training.out, or remove that folder"
+            )
+        before = facts["config"]
         if before != config.to_json():
             changed = sorted(
                 f"{part}.{name}"
@@ -306,6 +312,7 @@ def _write_run_json(
         run / "run.json",
         {
             "config": config.to_json(),
+            "data": stable_seed(read_statistics(config.data.data_dir)),
             "model": model.to_json(),
             "num_params": model.num_params(),
             "total_steps": total,

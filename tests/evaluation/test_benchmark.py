@@ -57,7 +57,7 @@ def finished(
 
 def run(out: Path, judge: object, problems: list[Problem], policy: MutationPolicy) -> dict:  # type: ignore[type-arg]
     groups = {p.id: "seen problems" if i % 2 else "unseen" for i, p in enumerate(problems)}
-    return run_benchmark(problems, groups, policy, judge, ConstantScorer(), out, CONFIG)
+    return run_benchmark(problems, groups, policy, judge, ConstantScorer(), "constant", out, CONFIG)
 
 
 def test_every_arm_meets_every_problem_within_the_budget(

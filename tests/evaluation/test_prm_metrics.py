@@ -7,7 +7,7 @@ import pytest
 
 from codeprm_jax.data.layout import ExampleTooLongError, StepInput
 from codeprm_jax.evaluation.bootstrap import mean_interval
-from codeprm_jax.evaluation.prm_metrics import evaluate_records, first_wrong_metrics
+from codeprm_jax.evaluation.prm_metrics import evaluate_records, first_wrong_metrics, prefixes
 from codeprm_jax.scoring.engine import StepScores
 from codeprm_jax.search.refine import lowest_step
 from codeprm_jax.traces.dataset import Record
@@ -39,6 +39,15 @@ def test_the_labels_themselves_are_perfect(records: list[Record]) -> None:
     assert result["baselines"]["training mean"]["auroc"] == 0.5
     assert result["first_wrong_step"]["lowest"] == 1  # zeros tie, and the earliest wins
     assert result["steps"] == sum(len(r.trace.thoughts) for r in records)
+
+
+def test_steps_with_trained_prefixes_are_told_apart(records: list[Record]) -> None:
+    trained = {p for r in records[:30] for p in prefixes(r.trace)}
+    result = evaluate_records(records, LabelScorer(records), "success_rate", 0.2, trained)
+    new = [p not in trained for r in records for p in prefixes(r.trace)]
+    share = result["new_prefixes"]["share"]
+    assert share == pytest.approx(np.mean(new)) and 0 < share < 1
+    assert result["new_prefixes"]["auroc"] == 1
 
 
 def test_copying_the_outcome_is_what_it_says(records: list[Record]) -> None:

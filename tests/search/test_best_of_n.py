@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pytest
 
-from codeprm_jax.data.layout import StepInput
+from codeprm_jax.data.layout import ExampleTooLongError, StepInput
 from codeprm_jax.files import InputError
 from codeprm_jax.policies.mutation import MutationPolicy
 from codeprm_jax.policies.policy import ImplementRequest, ProposeRequest, RefineRequest, Text
@@ -181,3 +181,21 @@ def test_ledger_refuses_to_overdraw() -> None:
 def test_nonsense_budgets_are_refused() -> None:
     with pytest.raises(InputError):
         SearchConfig(max_executions=0)
+
+
+def test_an_attempt_too_long_to_score_is_rewritten_at_its_end(
+    pool: Pool, some_problems: list[Problem]
+) -> None:
+    class Refusing(OracleScorer):
+        def score(self, inputs: Sequence[StepInput]) -> list[StepScores]:
+            if any(i.statement == some_problems[0].public.statement for i in inputs):
+                raise ExampleTooLongError("too long")
+            return super().score(inputs)
+
+    public = [p.public for p in some_problems]
+    chooser = LowestScore(Refusing(public))
+    policy = MutationPolicy(CHAINS, right_probability=0.2)
+    searches = best_of_n(public, policy, PublicExecutor(pool), chooser, SearchConfig(4), seed=0)
+    rewritten = {a.rewritten for a in searches[0].attempts} - {None}
+    assert rewritten == {len(searches[0].attempts[0].thoughts) - 1}
+    assert searches[0].ledger.scored_tokens == 0 < searches[1].ledger.scored_tokens

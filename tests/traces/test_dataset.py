@@ -94,3 +94,18 @@ def test_unlabelled_and_malformed_traces_are_refused(tmp_path: Path, traces: lis
         list(read_traces(path))
     with pytest.raises(InputError, match="codeprm build"):
         read_split(tmp_path, "train")
+
+
+def test_a_folder_that_is_no_dataset_is_never_touched(
+    tmp_path: Path, traces: list[Trace], some_problems: list[Problem]
+) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    public = {p.id: p.public for p in some_problems}
+    with pytest.raises(InputError, match="no dataset of ours"):
+        build_dataset(traces, public, tmp_path, CONFIG)
+    assert (tmp_path / "thesis.txt").read_text() == "years of work"
+
+
+def test_two_traces_of_one_id_are_refused(traces: list[Trace]) -> None:
+    with pytest.raises(InputError, match="two traces have the id"):
+        assign_splits([*traces, traces[0]], CONFIG)
