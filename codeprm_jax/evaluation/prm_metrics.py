@@ -42,7 +42,8 @@ def evaluate_records(
       traces, steps, problems, refused; `prm` and `baselines` ("training mean", "copy public
       outcome", "copy full outcome": the trace's own share of passed tests given to every step),
       each with `regression_metrics`; `new_prefixes`: share of the steps whose prefix is in no
-      training trace; how many of those are reachable, and MAE and AUROC on those alone; and `first_wrong_step`, see `first_wrong_metrics`.
+      training trace, how many of those are reachable, and MAE and AUROC on those alone;
+      `first_wrong_step`: `first_wrong_metrics`.
     """
     kept, scores, refused = _score(records, scorer)
     traces = [r.trace for r in kept]
