@@ -315,6 +315,7 @@ def _write_run_json(
             "data": stable_seed(read_statistics(config.data.data_dir)),
             "model": model.to_json(),
             "num_params": model.num_params(),
+            "flops_per_token": model.flops_per_token(config.data.row_tokens),
             "total_steps": total,
             "mesh": dict(mesh.shape),
             "train": _packed_facts(data),

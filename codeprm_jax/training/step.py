@@ -29,7 +29,7 @@ class TrainState:
       step: int32[], steps done; also the position in the data.
       params: nested dict of float32 arrays.
       opt_state: optax state.
-      rng: key data, uint32[2], from which a step's randomness is folded.
+      rng: key data, uint32[2]; part of the checkpoint, though no step draws from it yet.
     """
 
     step: Any

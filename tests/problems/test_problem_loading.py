@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from codeprm_jax.problems import loading
 from codeprm_jax.problems.loading import load_chains, load_problems, write_problems
 from codeprm_jax.problems.problem import PrivateTests, Problem, ProblemError, PublicProblem
 from sandbox_runner.types import FunctionTest, Limits, StdinTest
@@ -70,7 +69,7 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch) -> 
     def full_disk(*_: object) -> str:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(loading.json, "dumps", full_disk)
+    monkeypatch.setattr("codeprm_jax.files.os.fsync", full_disk)
     with pytest.raises(OSError, match="No space left"):
         write_problems([STDIN], path)
     assert path.read_bytes() == before

@@ -57,6 +57,11 @@ def losses_of(run: Path) -> list[tuple[int, float]]:
 def test_run_directory_holds_what_it_should(finished: Path) -> None:
     facts = read_json(finished / "run.json")
     assert facts["num_params"] == replace(TINY, **facts["model"]).num_params()
+    shape = replace(TINY, **facts["model"])
+    layer = 2 * 32 * 32 + 2 * 32 * 16 + 3 * 32 * 64 + 32 + 2 * 16 + 2 * 32  # of TINY, by hand
+    attention = 6 * 2 * 32 * 1024
+    assert shape.flops_per_token(1024) == 6 * (2 * layer + 2 * 32) + attention
+    assert facts["flops_per_token"] == shape.flops_per_token(1024)
     assert facts["versions"]["jax"] == jax.__version__
     steps = [s for s, _ in losses_of(finished)]
     assert steps == list(range(1, facts["total_steps"] + 1))
