@@ -96,8 +96,9 @@ def train(config: TrainConfig) -> TrainSummary:
             f"data x fsdp = {batch_divisor(mesh)}"
         )
     train_records = read_split(config.data.data_dir, "train")
+    dataset = stable_seed(read_statistics(config.data.data_dir))  # tells one from another
     layout, model = _model_directory(
-        run, config, lambda: tokenizer_for(train_records, config.data.vocab_size)
+        run, config, dataset, lambda: tokenizer_for(train_records, config.data.vocab_size)
     )
     data = pack_records(train_records, layout, config.data.row_tokens, config.data.target)
     validation = pack_records(
@@ -120,7 +121,7 @@ def train(config: TrainConfig) -> TrainSummary:
     start = int(state.step)
     train_step = make_train_step(mesh, model, training, optimizer)
     forward = make_forward(model)
-    _write_run_json(run, config, model, data, validation, total, mesh)
+    _write_run_json(run, config, dataset, model, data, validation, total, mesh)
 
     # The loop.
     metrics: dict[str, float] = {}
@@ -259,13 +260,12 @@ def stop_requested() -> Iterator[threading.Event]:
 
 
 def _model_directory(
-    run: Path, config: TrainConfig, make_tokenizer: Callable[[], Any]
+    run: Path, config: TrainConfig, dataset: int, make_tokenizer: Callable[[], Any]
 ) -> tuple[Layout, ModelConfig]:
     """The run's tokenizer, layout and model shape: made once, read again on a resume."""
-    data = stable_seed(read_statistics(config.data.data_dir))
     if (run / "run.json").is_file():
         facts = read_json(run / "run.json")
-        if facts["data"] != data:
+        if facts["data"] != dataset:
             raise InputError(
                 f"{run} was begun on another dataset than {config.data.data_dir} holds now; "
                 "name another training.out, or remove that folder"
@@ -301,6 +301,7 @@ def _model_directory(
 def _write_run_json(
     run: Path,
     config: TrainConfig,
+    dataset: int,
     model: ModelConfig,
     data: PackedData,
     validation: PackedData,
@@ -312,7 +313,7 @@ def _write_run_json(
         run / "run.json",
         {
             "config": config.to_json(),
-            "data": stable_seed(read_statistics(config.data.data_dir)),
+            "data": dataset,
             "model": model.to_json(),
             "num_params": model.num_params(),
             "flops_per_token": model.flops_per_token(config.data.row_tokens),

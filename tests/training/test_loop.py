@@ -16,7 +16,7 @@ import jax
 import numpy as np
 import pytest
 
-from codeprm_jax.files import InputError, read_json, read_jsonl
+from codeprm_jax.files import InputError, read_json, read_jsonl, write_json
 from codeprm_jax.sharding import MeshConfig, make_mesh
 from codeprm_jax.training import loop
 from codeprm_jax.training.checkpoints import load_model
@@ -134,6 +134,13 @@ def test_a_finished_run_stays_as_it_is(finished: Path, data_dir: Path) -> None:
 def test_other_settings_are_refused_by_name(finished: Path, data_dir: Path) -> None:
     with pytest.raises(InputError, match=r"training\.learning_rate"):
         train(config(data_dir, finished, learning_rate=0.5))
+
+
+def test_another_dataset_in_the_same_folder_is_refused(data_dir: Path, tmp_path: Path) -> None:
+    settings = config(data_dir, tmp_path)
+    write_json(tmp_path / "run.json", {"config": settings.to_json(), "data": 0})
+    with pytest.raises(InputError, match="another dataset"):
+        train(settings)
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(data_dir: Path, tmp_path: Path) -> None:
