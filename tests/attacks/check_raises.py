@@ -1,0 +1,8 @@
+"""Raises what a failed assertion raises."""
+# kind: check
+# verdicts: WA, RE
+
+
+
+def f(x):
+    raise AssertionError

@@ -1,0 +1,10 @@
+"""Returns a module."""
+# kind: function
+# verdicts: WA
+
+
+
+def f(x):
+    import os
+
+    return os

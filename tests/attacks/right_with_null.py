@@ -1,0 +1,5 @@
+"""Prints the right text and a null character."""
+# kind: stdin
+# verdicts: WA
+
+print("right\0")

@@ -1,0 +1,12 @@
+"""Stops every process that it may."""
+# kind: function
+# verdicts: WA, RE
+# tiers: T1
+
+import os
+import signal
+
+
+def f(x):
+    os.kill(-1, signal.SIGSTOP)
+    return 0

@@ -1,0 +1,4 @@
+"""Contains half a character."""
+# kind: function
+# verdicts: CE, WA
+# program-python: "f = lambda x: '\ud800'"

@@ -1,0 +1,5 @@
+"""Prints half a character."""
+# kind: stdin
+# verdicts: RE
+
+print("right\ud800")

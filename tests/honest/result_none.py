@@ -1,0 +1,9 @@
+"""Returns nothing."""
+# kind: function
+# args: (1,)
+# expected: None
+
+
+
+def f(x):
+    pass
