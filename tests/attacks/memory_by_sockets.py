@@ -1,12 +1,13 @@
-"""Fills the buffers of socket pairs."""
+"""Fills the buffers of socket pairs, made as large as it may, with 400 MB."""
 # kind: function
 # verdicts: WA, RE, MLE
+# tiers: T1, T2
 
 import socket
 
 
 def f(x):
-    held, pairs = 0, []
+    held, pairs, data = 0, [], bytes(1 << 17)
     try:
         for _ in range(50):
             pair = socket.socketpair()
@@ -15,10 +16,10 @@ def f(x):
                 end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 24)
                 end.setblocking(False)
                 try:
-                    while held < 1 << 30:
-                        held += end.send(bytes(1 << 16))
+                    while held < 400 << 20:
+                        held += end.send(data)
                 except BlockingIOError:
                     pass
     except OSError:
         pass
-    return 918273645 if held > 400 << 20 else 0
+    return 918273645 if held >= 400 << 20 else 0

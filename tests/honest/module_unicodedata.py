@@ -8,4 +8,4 @@ import unicodedata
 
 def f(x):
     plain = unicodedata.normalize("NFKD", x).casefold()
-    return [plain, len(x), unicodedata.name(x[5])]
+    return [plain, len(x), unicodedata.name(x[4])]

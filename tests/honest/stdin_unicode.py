@@ -1,8 +1,8 @@
 """Reads and prints text of many scripts."""
 # kind: stdin
 # stdin: "añ 日本 😀\n"
-# stdout: "😀 本日 ña\n9\n"
+# stdout: "😀 本日 ña\n8\n"
 
 s = input()
 print(s[::-1])
-print(len(s) + 1)
+print(len(s))
