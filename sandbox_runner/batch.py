@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sandbox_runner import judge
-from sandbox_runner.pool import Pool
+from sandbox_runner.engine import Engine, given_or_pool
 from sandbox_runner.store import AppendFile, StoreError, read_lines
 from sandbox_runner.types import Job, JobFormatError
 
@@ -39,14 +39,21 @@ def run(
     *,
     workers: int | None = None,
     allow_weak_isolation: bool = False,
+    engine: Engine | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> BatchSummary:
     """Appends a report to `out_path` for each job that has none there yet.
+
+    Args:
+      workers, allow_weak_isolation: of a Pool of its own, opened where there is no engine.
+      engine: runs the jobs, and stays open.
+      progress: called with (jobs done, jobs in all).
 
     Raises:
       JobFormatError: a line that is no job, with file and line; nothing was run.
       StoreError: the file holds reports of other jobs, or is being written by another run.
       jail.IsolationError: see `Pool`.
+      EngineError: the engine cannot go on. What was finished is kept.
       OSError: reading or writing failed. What was finished is kept.
     """
     jobs_path, out_path = Path(jobs_path), Path(out_path)
@@ -67,10 +74,10 @@ def run(
                 f"{foreign[0]!r}); choose another --out or move it away"
             )
         summary.reused = len(done)
-        with Pool(workers, allow_weak_isolation) as pool:
-            summary.tier = pool.tier
+        with given_or_pool(engine, workers, allow_weak_isolation) as judges:
+            summary.tier = judges.tier
             left = [offset for job_id, offset in offsets.items() if job_id not in done]
-            for report in pool.run(_read(jobs_path, left)):
+            for report in judges.run(_read(jobs_path, left)):
                 if report.internal_error:
                     summary.unjudged += 1
                 else:

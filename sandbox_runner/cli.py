@@ -13,11 +13,15 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 from sandbox_runner import batch, pool
 from sandbox_runner import label as labelling
+from sandbox_runner.engine import EngineError, EngineSetupError
+from sandbox_runner.engine_ray import BATCH, MAX_BATCH, RayEngine
 from sandbox_runner.jail import IsolationError
 from sandbox_runner.store import StoreError
 from sandbox_runner.types import JobFormatError
@@ -27,7 +31,10 @@ DONE, FAILED, WRONG_USAGE = 0, 1, 2
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line `argv`, sys.argv's by default; returns the exit status."""
-    options = _parser().parse_args(argv)
+    parser = _parser()
+    options = parser.parse_args(argv)
+    if getattr(options, "engine", "") == "local" and (options.ray_address or options.batch):
+        parser.error("--ray-address and --batch need --engine ray")
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     signal.signal(signal.SIGTERM, _interrupt)
     try:
@@ -36,11 +43,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         _say("interrupted; run the same command again to go on")
         return FAILED
-    except (labelling.LabelError, JobFormatError, StoreError) as error:
+    except (labelling.LabelError, JobFormatError, StoreError, EngineSetupError) as error:
         _say(str(error))
         return WRONG_USAGE
     except IsolationError as error:
         _say(str(error))
+        return FAILED
+    except EngineError as error:
+        _say(f"{error}; what was finished is kept, run it again to go on")
         return FAILED
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
@@ -49,30 +59,28 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _label(options: argparse.Namespace) -> int:
-    with _Bar("traces") as bar:
+    with _engine(options) as engine, _Bar("traces") as bar:
         summary = labelling.label(
             options.traces,
             options.problems,
             options.out,
-            workers=options.workers,
-            allow_weak_isolation=options.allow_weak_isolation,
+            **engine,
             progress=bar.show,
         )
     sys.stdout.write(
         f"{summary.traces} traces labelled in {options.out} ({summary.tier}): "
-        f"{summary.programs_run} programs run, {summary.programs_reused} reused, "
+        f"{summary.programs_run} programs run in this run, {summary.programs_reused} reused, "
         f"{summary.excluded} traces excluded; {_counts(summary.verdicts)}\n"
     )
     return DONE
 
 
 def _run(options: argparse.Namespace) -> int:
-    with _Bar("jobs") as bar:
+    with _engine(options) as engine, _Bar("jobs") as bar:
         summary = batch.run(
             options.jobs,
             options.out,
-            workers=options.workers,
-            allow_weak_isolation=options.allow_weak_isolation,
+            **engine,
             progress=bar.show,
         )
     sys.stdout.write(
@@ -83,6 +91,25 @@ def _run(options: argparse.Namespace) -> int:
         _say(f"{summary.unjudged} jobs could not be judged; run the same command again")
         return FAILED
     return DONE
+
+
+@contextmanager
+def _engine(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """The arguments of `label` and `run` that say what judges."""
+    if options.engine == "local":
+        # Opened by them, once the inputs are known to be good.
+        yield {
+            "workers": options.workers,
+            "allow_weak_isolation": options.allow_weak_isolation,
+        }
+        return
+    with RayEngine(
+        options.ray_address,
+        options.workers,
+        options.allow_weak_isolation,
+        batch=options.batch or BATCH,
+    ) as engine:
+        yield {"engine": engine}
 
 
 def _doctor(options: argparse.Namespace) -> int:
@@ -122,13 +149,33 @@ def _parser() -> argparse.ArgumentParser:
     for command in (run, label):
         command.add_argument("--out", required=True, help="appended to; a restart goes on there")
         command.add_argument(
-            "--workers", type=_positive, help="programs at once (default: one a core)"
+            "--workers",
+            type=_positive,
+            help="programs at once, with --engine ray on each node (default: one a core)",
         )
         command.add_argument(
             "--allow-weak-isolation",
             action="store_true",
             help="where full isolation is missing, run under resource limits only "
             "(default: refuse)",
+        )
+        command.add_argument(
+            "--engine",
+            choices=("local", "ray"),
+            default="local",
+            help="this machine, or all nodes of a Ray cluster (default: local)",
+        )
+        command.add_argument(
+            "--ray-address",
+            metavar="A",
+            help="auto, HOST:PORT or ray://HOST:PORT (default: RAY_ADDRESS, or else a cluster of "
+            "its own on this machine)",
+        )
+        command.add_argument(
+            "--batch",
+            type=_batch,
+            metavar="N",
+            help=f"jobs that travel together to a node, 1 to {MAX_BATCH} (default: {BATCH})",
         )
     _command(commands, "doctor", "say which isolation this machine offers, and why", _doctor)
     return parser
@@ -149,6 +196,12 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no positive number")
     return int(text)
+
+
+def _batch(text: str) -> int:
+    if (number := _positive(text)) > MAX_BATCH:
+        raise argparse.ArgumentTypeError(f"{text} is more than {MAX_BATCH}")
+    return number
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> None:

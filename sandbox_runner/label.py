@@ -5,12 +5,14 @@ are equal: how many there are, how many pass every test, and the sum of their pa
 
 Beside OUT stands OUT.results (see `sandbox_runner.store`): the reports by content, the fingerprint
 of the inputs, and how far OUT was complete after each problem. A restart cuts OUT there, runs
-nothing that it finds in the store, and goes on.
+nothing that it finds in the store, and goes on. A report with an IE verdict is not kept: a restart
+cuts OUT before the first problem that lacks a trace for one, and tries those programs again.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
@@ -19,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox_runner import judge
-from sandbox_runner.pool import Pool
+from sandbox_runner.engine import Engine, given_or_pool
 from sandbox_runner.store import AppendFile, ResultStore, StoreError, job_key
 from sandbox_runner.types import (
     Job,
@@ -33,7 +35,7 @@ from sandbox_runner.types import (
 
 SCHEMA_VERSION = 1
 MAX_FAILURES = 5  # failing public tests that are shown with a trace
-RETRIES = 1  # of a report with an IE verdict, beyond the pool's own
+RETRIES = 1  # of a report with an IE verdict, beyond the engine's own
 
 Progress = Callable[[int, int], None]
 
@@ -50,7 +52,8 @@ class LabelSummary:
       traces: labelled in OUT, those of earlier runs included.
       programs_run: distinct programs judged by this run.
       programs_reused: distinct programs whose report was already there.
-      excluded: traces left out because the judge failed on their program (IE).
+      excluded: traces left out because the judge failed on their program (IE); a restart tries
+        them again.
       verdicts: verdicts of single tests, over the distinct programs seen by this run.
       tier: the isolation of this run.
     """
@@ -70,18 +73,21 @@ def label(
     *,
     workers: int | None = None,
     allow_weak_isolation: bool = False,
+    engine: Engine | None = None,
     progress: Progress | None = None,
 ) -> LabelSummary:
     """Writes the labelled traces to `out_path`, going on where an earlier run stopped.
 
     Args:
-      workers: processes to judge with; None for one a core.
+      workers, allow_weak_isolation: of a Pool of its own, opened where there is no engine.
+      engine: runs the programs, and stays open. OUT is the same whichever it is.
       progress: called with (traces done, traces in all) whenever a problem is finished.
 
     Raises:
       LabelError: bad input; nothing was run.
       StoreError: OUT belongs to other inputs, or is being written by another run.
       jail.IsolationError: see `Pool`.
+      EngineError: the engine cannot go on. What was finished is kept.
       OSError: reading or writing failed. What was finished is kept.
     """
     traces, problems = Path(traces_path), _Problems(Path(problems_path))
@@ -90,11 +96,11 @@ def label(
     try:
         with (
             AppendFile(Path(out_path)) as out,
-            Pool(workers, allow_weak_isolation) as pool,
+            given_or_pool(engine, workers, allow_weak_isolation) as judges,
             open(traces, "rb") as trace_file,
         ):
             done = _resume(out, store, inputs)
-            run = _Run(pool, store, out, problems, trace_file, groups, progress)
+            run = _Run(judges, store, out, problems, trace_file, groups, progress)
             return run.go(done)
     finally:
         store.close()
@@ -104,16 +110,26 @@ def _results_path(out: Path) -> Path:
     return out.with_name(out.name + ".results")
 
 
-def _resume(out: AppendFile, store: ResultStore, inputs: dict[str, str]) -> dict[str, int]:
-    """Brings OUT to its last complete problem; returns {problem id: traces excluded} of those."""
+def _resume(out: AppendFile, store: ResultStore, inputs: dict[str, str]) -> list[str]:
+    """Brings OUT to where it goes on; returns the ids of the problems that it holds.
+
+    That is after its last complete problem, or before the first one with excluded traces: OUT has
+    the order of the traces, so what follows is written again, from the store.
+    """
     done: dict[str, int] = {}
-    made_of, end = None, 0
+    ends: dict[str, int] = {}
+    made_of = None
     for mark in store.marks:
         if "inputs" in mark:
-            made_of, done, end = mark["inputs"], {}, 0
+            made_of, done, ends = mark["inputs"], {}, {}
         elif "problem" in mark:
+            # A problem that is there a second time was gone back to, with all behind it.
+            while mark["problem"] in done:
+                done.popitem()
             done[mark["problem"]] = mark["excluded"]
-            end = mark["end"]
+            ends[mark["problem"]] = mark["end"]
+    kept = [p for p, _ in itertools.takewhile(lambda item: not item[1], done.items())]
+    end = ends[kept[-1]] if kept else 0
     size = out.path.stat().st_size
     if size and made_of != inputs:
         why = "from other traces or problems" if made_of else "by something else"
@@ -123,12 +139,12 @@ def _resume(out: AppendFile, store: ResultStore, inputs: dict[str, str]) -> dict
         )
     if size < end:
         # Shortened or removed by hand: begin again. No program will be run again.
-        done, end, made_of = {}, 0, None
+        kept, end, made_of = [], 0, None
     out.truncate(end)
     if made_of != inputs:
-        done = {}
+        kept = []
         store.mark({"inputs": inputs})
-    return done
+    return kept
 
 
 # Reading the inputs
@@ -264,7 +280,7 @@ class _Group:
 class _Run:
     def __init__(
         self,
-        pool: Pool,
+        engine: Engine,
         store: ResultStore,
         out: AppendFile,
         problems: _Problems,
@@ -272,10 +288,10 @@ class _Run:
         groups: dict[str, list[int]],
         progress: Progress | None,
     ) -> None:
-        self.pool, self.store, self.out = pool, store, out
+        self.engine, self.store, self.out = engine, store, out
         self.problems, self.trace_file, self.groups = problems, trace_file, groups
         self.progress = progress
-        self.summary = LabelSummary(tier=pool.tier)
+        self.summary = LabelSummary(tier=engine.tier)
         self.open: deque[_Group] = deque()
         self.failed: dict[str, Report] = {}  # reports with an IE verdict, after the last retry
         self.attempts: Counter[str] = Counter()
@@ -284,17 +300,15 @@ class _Run:
         self.total = sum(map(len, groups.values()))
         self.finished = 0
 
-    def go(self, done: dict[str, int]) -> LabelSummary:
-        for problem_id, excluded in done.items():
-            self.finished += len(self.groups[problem_id])
-            self.summary.excluded += excluded
-            self.summary.traces += len(self.groups[problem_id]) - excluded
+    def go(self, done: list[str]) -> LabelSummary:
+        self.finished = self.summary.traces = sum(len(self.groups[p]) for p in done)
         self._tell()
-        jobs = self._jobs([p for p in self.groups if p not in done])
+        there = set(done)
+        jobs = self._jobs([p for p in self.groups if p not in there])
         while True:
-            for report in self.pool.run(jobs):
+            for report in self.engine.run(jobs):
                 self._take(report)
-            # The pool has emptied its hands; what broke at the very end is tried once more.
+            # The engine has emptied its hands; what broke at the very end is tried once more.
             if not self.again:
                 break
             jobs = self._retries()
@@ -310,7 +324,7 @@ class _Run:
             fresh: dict[str, Job] = {}
             for trace in self._traces(problem_id):
                 job = problem.job("", trace["program"])
-                key = job_key(job, self.pool.tier)
+                key = job_key(job, self.engine.tier)
                 group.keys.append(key)
                 if key not in self.store and key not in self.failed:
                     group.waiting.add(key)

@@ -137,9 +137,18 @@ def test_doctor_names_the_tier(capsys: pytest.CaptureFixture[str]) -> None:
 def test_only_the_standard_library_is_imported() -> None:
     known = set(sys.stdlib_module_names) | {"sandbox_runner"}
     for path in (ROOT / "sandbox_runner").glob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        # Ray is an extra, imported by a function once it is asked for.
+        lazy = {
+            node
+            for function in ast.walk(tree)
+            if isinstance(function, ast.FunctionDef) and path.name == "ray_cluster.py"
+            for node in ast.walk(function)
+            if isinstance(node, ast.Import) and [a.name for a in node.names] == ["ray"]
+        }
+        for node in ast.walk(tree):
             names = []
-            if isinstance(node, ast.Import):
+            if isinstance(node, ast.Import) and node not in lazy:
                 names = [a.name for a in node.names]
             elif isinstance(node, ast.ImportFrom):
                 names = [node.module or ""]

@@ -18,6 +18,7 @@ from sandbox_runner.jail import descendants
 from sandbox_runner.pool import Pool
 from sandbox_runner.store import StoreError
 from sandbox_runner.types import Job, Report, TestResult, Verdict
+from sandbox_runner.worker import Worker
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -174,6 +175,41 @@ def test_internal_errors_are_no_labels(files: Files, monkeypatch: pytest.MonkeyP
     assert rows["1"]["steps"][0]["trials"] == 2
     again = files.label()
     assert (again.excluded, again.traces) == (1, 5)
+    assert len(attempts) == 6  # a restart tries it again, and nothing else
+
+
+@pytest.mark.parametrize("cut", [0.0, 0.5, 1.0])
+def test_a_restart_labels_what_the_judge_had_failed_on(
+    files: Files, cut: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files.label()
+    whole = files.out.read_bytes()
+    files.out.unlink()
+    files.results.unlink()
+    real = Worker.judge
+
+    def broken(worker: Worker, job: Job) -> Report:
+        report = real(worker, job)
+        if job.program == HALF:
+            tests = tuple(TestResult(t.id, Verdict.IE) for t in job.tests)
+            return Report(job.id, report.tier, tests)
+        return report
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Worker, "judge", broken)
+        assert files.label().excluded == 1
+    assert files.out.read_bytes() != whole
+    before = len(files.results.read_bytes())
+    again = files.label()
+    assert (again.excluded, again.traces, again.programs_run) == (0, 6, 1)
+    assert files.out.read_bytes() == whole
+    # The same, killed on the way.
+    results = files.results.read_bytes()
+    files.results.write_bytes(results[: before + int(cut * (len(results) - before))])
+    assert files.label().traces == 6
+    assert files.out.read_bytes() == whole
+    assert files.label().programs_run == 0
+    assert files.out.read_bytes() == whole
 
 
 def test_other_inputs_are_refused(files: Files) -> None:
@@ -239,7 +275,7 @@ def test_missing_files_and_options(files: Files, capsys: pytest.CaptureFixture[s
 def test_the_command_says_what_it_did(files: Files, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(files.command()) == 0
     out, err = capsys.readouterr()
-    assert "6 traces labelled" in out and "3 programs run" in out
+    assert "6 traces labelled" in out and "3 programs run in this run" in out
     assert err == ""
 
 
