@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -373,18 +374,28 @@ def test_what_is_missing_or_wrong_is_said(
 SLOW = "import time\ndef f(x):\n  time.sleep(30)\n  return x"
 
 
-def test_ctrl_c_in_the_consumer_leaves_nothing() -> None:
+def test_ctrl_c_leaves_nothing() -> None:
     words = (b"zygote", b"ray::NodeJudge")
     before = {pid for word in words for pid in processes(word)}
-    fast = echo("fast")
-    slow = Job("slow", SLOW, "function", fast.tests, "f", limits=Limits(wall_s=60))
+
+    def all_begun() -> bool:
+        return all(set(processes(word)) - before for word in words)
+
+    def interrupt() -> None:
+        until(all_begun)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    slow = Job("slow", SLOW, "function", echo("x").tests, "f", limits=Limits(wall_s=60))
+    thread = threading.Thread(target=interrupt)
+    began = time.monotonic()
     with pytest.raises(KeyboardInterrupt), RayEngine(workers_per_node=1, batch=1) as engine:
-        for _ in engine.run([fast, slow, slow, slow]):
-            assert all(set(processes(word)) - before for word in words)
-            raise KeyboardInterrupt
+        thread.start()
+        list(engine.run([slow] * 4))
+    thread.join()
+    assert time.monotonic() - began < 20
     until(lambda: not any(set(processes(word)) - before for word in words), 5)
     with pytest.raises(PoolClosedError):
-        next(engine.run([fast]))
+        next(engine.run([slow]))
 
 
 def alive(pid: int) -> bool:
