@@ -316,8 +316,7 @@ def test_actors_that_always_die_end_the_run(
     ("facts", "error", "message"),
     [
         ({"tier": "T3"}, EngineError, r"differ.*: tier T1.*: tier T3"),
-        ({"python": "3.8"}, EngineError, "Python 3.8"),
-        ({"judge": 0}, EngineError, "judge 0"),
+        ({"python": "3.8", "judge": 0}, EngineError, r"Python 3\.8, judge 0"),
         ({"missing": "user namespace: not permitted"}, IsolationError, "on .*user namespace"),
     ],
 )
