@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import re
 import threading
 import time
 from collections.abc import Mapping
@@ -27,6 +28,10 @@ REFRESH_S = 10.0  # between two looks at which nodes there are
 DEATHS = 5  # of a place's actors, with no batch finished between them, until it is left out
 
 _AGREED = ("tier", "python", "judge")
+_REMEDY = (
+    "sandbox_runner must be importable on every node: install codeprm-jax there, or submit the job "
+    "with --working-dir"
+)
 
 
 @dataclass(eq=False)
@@ -86,11 +91,13 @@ class Fleet:
         self._agreed: dict[str, Any] = local_facts()
         self._looked = 0.0
         self._actor_class = ray.remote(NodeJudge)
-        self.refresh(now=True)
         try:
+            self.refresh(now=True)
             self._begin()
-        except BaseException:
+        except BaseException as error:
             self.close()
+            if isinstance(error, ImportError):  # so ray:// says that a node lacks the class
+                raise EngineError(f"no actor could be started: {error}. {_REMEDY}") from error
             raise
         self.tier: str = self._agreed["tier"]
 
@@ -209,7 +216,7 @@ class Fleet:
     def close(self) -> None:
         """Ends all actors, and with them their programs; returns within seconds."""
         with self._lock:
-            actors = [p.actor for p in self._places.values()]
+            actors = [p.actor for p in self._places.values() if p.actor is not None]
             self._places.clear()
         # An actor that is given the time removes its scratch folders too.
         if self._ray.is_initialized():
@@ -244,9 +251,7 @@ class Fleet:
         if not up:
             place, reason = next(iter(failed.items()))
             raise EngineError(
-                f"no actor could be started; on {place.name}: {gist(reason)}. sandbox_runner must "
-                "be importable on every node: install codeprm-jax there, or submit the job with "
-                "--working-dir"
+                f"no actor could be started; on {place.name}: {gist(reason)}. {_REMEDY}"
             )
         groups: dict[tuple[Any, ...], list[Place]] = {}
         for place in up:
@@ -315,5 +320,6 @@ def _names(places: Mapping[Place, Any] | list[Place]) -> str:
 
 def gist(error: object) -> str:
     """What an error says, shortened: Ray's go on for pages."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))  # colours
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     return " ".join(lines[:1] + lines[-1:] if len(lines) > 1 else lines)[:500]
