@@ -18,13 +18,14 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from sandbox_runner import batch, pool
+from sandbox_runner import batch, landlock, pool
 from sandbox_runner import label as labelling
 from sandbox_runner.engine import EngineError, EngineSetupError
 from sandbox_runner.engine_ray import BATCH, MAX_BATCH, RayEngine
 from sandbox_runner.jail import IsolationError
 from sandbox_runner.store import StoreError
 from sandbox_runner.types import JobFormatError
+from sandbox_runner.worker import packages
 
 DONE, FAILED, WRONG_USAGE = 0, 1, 2
 
@@ -117,7 +118,8 @@ def _doctor(options: argparse.Namespace) -> int:
     sys.stdout.write(f"{os.uname().sysname} {os.uname().release} {os.uname().machine}, ")
     sys.stdout.write(f"Python {sys.version.split()[0]}, uid {os.getuid()}\n")
     for tier, meaning in (
-        ("T1", "namespaces, read-only root, no capabilities, no network, resource limits"),
+        ("T1", "namespaces, read-only root, no capabilities, seccomp, resource limits"),
+        ("T2", "Landlock, seccomp, no new processes, resource limits"),
         ("T3", "resource limits only; needs --allow-weak-isolation"),
     ):
         start = time.monotonic()
@@ -129,9 +131,15 @@ def _doctor(options: argparse.Namespace) -> int:
             best = best or tier
             took = (time.monotonic() - start) * 1000
             sys.stdout.write(f"{tier}: available ({meaning}); probed in {took:.0f} ms\n")
+    version = landlock.version()
+    second = f"version {version}, a second wall in T1" if version else "none, T1 goes without"
+    sys.stdout.write(f"Landlock: {second}\n")
+    numpy = " ".join(packages("numpy")) or "not installed here, programs that import it get RE"
+    sys.stdout.write(f"image with numpy: {numpy}\n")
+    chosen = best if best != "T3" else "no tier without --allow-weak-isolation"
     workers = len(os.sched_getaffinity(0))
-    sys.stdout.write(f"programs will run in {best or 'no tier'}, {workers} at once\n")
-    return DONE if best == "T1" else FAILED
+    sys.stdout.write(f"programs will run in {chosen or 'no tier'}, {workers} at once\n")
+    return DONE if best in ("T1", "T2") else FAILED
 
 
 def _parser() -> argparse.ArgumentParser:

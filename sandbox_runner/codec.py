@@ -92,7 +92,7 @@ HEADER = struct.Struct(">I")
 def dumps(value: Any) -> bytes:
     """JSON text of an already encoded value, as compact ASCII bytes. Raises CodecError."""
     try:
-        return json.dumps(value, separators=(",", ":"), allow_nan=False).encode("ascii")
+        return _ENCODER.encode(value).encode("ascii")
     except (TypeError, ValueError, RecursionError) as error:
         raise CodecError(f"no JSON form: {error}") from error
 
@@ -100,7 +100,7 @@ def dumps(value: Any) -> bytes:
 def loads(text: bytes | str) -> Any:
     """Parses JSON. Raises CodecError on what is no JSON, NaN and infinities included."""
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        return _DECODER.decode(text if isinstance(text, str) else text.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise CodecError(f"no JSON: {error}") from error
 
@@ -186,3 +186,7 @@ def _wait(fd: int, event: int, deadline: float | None) -> None:
 
 def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is no JSON")
+
+
+_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)

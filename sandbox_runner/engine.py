@@ -23,7 +23,7 @@ class Engine(Protocol):
 
     @property
     def tier(self) -> str:
-        """The isolation that all programs run under, "T1" or "T3"."""
+        """The isolation that all programs run under, such as "T1"."""
 
     @property
     def workers(self) -> int:

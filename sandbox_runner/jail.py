@@ -1,14 +1,17 @@
 """What is enforced around a program, in which tier, and how a process gets there.
 
 T1: own user, mount, PID, network, IPC and UTS namespaces; a root directory that is read-only apart
-    from a small scratch file system; no capabilities; resource limits. When the first process of
-    the program's PID namespace ends, the kernel kills every other one in it.
+    from a small scratch file system; no capabilities; a seccomp filter, and Landlock where the
+    kernel has it; resource limits. When the first process of a PID namespace ends, the kernel kills
+    every other one in it.
+T2: where there are no user namespaces: Landlock, a stricter seccomp filter (no new processes, no
+    signals to others), an unprivileged uid if started by root; resource limits.
 T3: resource limits, an own session and an unprivileged uid. A program can read the machine's
     files, use the network and signal processes of its uid. Only where the caller allows it.
 
 Whether a tier is available is found out by entering it, never by reading versions or settings.
-A zygote calls `enter_zygote` once; each cell forked from it calls `enter_cell`; each test forked
-from a cell calls `limit_test`.
+A zygote calls `enter_zygote` once, each cell forked from it `enter_cell` once, and each program
+forked from a cell, where it is not T1, `isolate_program`.
 """
 
 from __future__ import annotations
@@ -23,22 +26,28 @@ import socket
 import stat
 import sys
 import sysconfig
+import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Literal
 
-from sandbox_runner import linux
-from sandbox_runner.types import Limits
+from sandbox_runner import landlock, linux, seccomp
 
-Tier = Literal["T1", "T3"]
+Tier = Literal["T1", "T2", "T3"]
+TIERS: tuple[Tier, ...] = ("T1", "T2", "T3")
 
 NOBODY = 65534  # the host uid and gid of programs when the judge runs as root
 INNER_ID = 1000  # the uid and gid that a program sees in T1
 SCRATCH_MIB = 64
-MAX_OPEN_FILES = 128
+MAX_OPEN_FILES = 256
 MAX_FILE_MIB = 16
 MAX_STACK_MIB = 64
 
 _MIB = 1 << 20
+_PAGE = resource.getpagesize()
+_TICKS = os.sysconf("SC_CLK_TCK")
+_SYSTEM = ("usr", "lib", "lib32", "lib64", "bin", "sbin")
+_DEVICES = tuple(f"/dev/{name}" for name in ("null", "zero", "full", "random", "urandom"))
 
 _REMEDIES = {
     "user namespace": "allow user namespaces (user.max_user_namespaces > 0, "
@@ -49,6 +58,9 @@ _REMEDIES = {
     "unprivileged uid": "run with CAP_SETUID and CAP_SETGID or as an ordinary user",
     "PID namespace": "raise user.max_pid_namespaces",
     "scratch directory": "allow tmpfs mounts in user namespaces",
+    "seccomp filter": "use a kernel with CONFIG_SECCOMP_FILTER on x86-64 or aarch64",
+    "Landlock": "use a kernel of 5.13 or newer with landlock in its lsm= list, and in a container "
+    "a seccomp profile that permits landlock_create_ruleset",
 }
 
 
@@ -56,8 +68,10 @@ class IsolationError(RuntimeError):
     """This machine, or this way of starting, does not offer an isolation; names what is missing."""
 
 
-def enter_zygote(tier: Tier) -> None:
+def enter_zygote(tier: Tier, packages: tuple[str, ...] = ()) -> None:
     """Puts this single-threaded process into `tier`, once and for ever.
+
+    `packages` are directories that programs may read beside the interpreter's own.
 
     In T1 it returns in a forked child that is the first process of a PID namespace; the process
     that called waits for the child's end and never returns.
@@ -65,8 +79,8 @@ def enter_zygote(tier: Tier) -> None:
     Raises:
       IsolationError: the step that the machine refused, and what would allow it.
     """
-    if tier == "T3":
-        _enter_weak_zygote()
+    if tier != "T1":
+        _enter_plain_zygote()
         return
     is_root = os.getuid() == 0
     if is_root:
@@ -75,7 +89,7 @@ def enter_zygote(tier: Tier) -> None:
         with _step("mount namespace"):
             linux.unshare(linux.CLONE_NEWNS)
         with _step("root directory"):
-            _change_root()
+            _change_root(packages)
         with _step("unprivileged uid"):
             _become(NOBODY)
             linux.set_dumpable(True)  # else /proc/self/uid_map belongs to root
@@ -99,7 +113,7 @@ def enter_zygote(tier: Tier) -> None:
             _write("/proc/sys/user/max_user_namespaces", "0")
     if not is_root:
         with _step("root directory"):
-            _change_root()
+            _change_root(packages)
     # A PID namespace for the zygote too: killing its first process takes every cell along, and
     # only a namespace that this user namespace owns can be returned to after making another.
     linux.set_parent_death_signal(signal.SIGKILL)  # the change of uid has cleared it
@@ -114,7 +128,7 @@ def enter_zygote(tier: Tier) -> None:
 
 def fork_cell(tier: Tier) -> int:
     """Forks; in T1 the child is the first process of a new PID namespace. Returns as os.fork."""
-    if tier == "T3":
+    if tier != "T1":
         return os.fork()
     home = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -128,17 +142,40 @@ def fork_cell(tier: Tier) -> int:
         os.close(home)
 
 
-def enter_cell(tier: Tier, scratch: str | None) -> str:
-    """Confines the process that `fork_cell` made; returns its scratch directory, the new cwd.
+@dataclass(frozen=True)
+class Cell:
+    """What a confined cell needs to know about itself.
 
-    `scratch` is a directory made by the caller for T3; T1 mounts its own.
+    Attributes:
+      scratch: its scratch directory and that of its programs, their cwd.
+    """
+
+    tier: Tier
+    scratch: str
+
+
+def enter_cell(
+    tier: Tier, scratch: str, memory_mib: int, processes: int, packages: tuple[str, ...] = ()
+) -> Cell:
+    """Confines the process that `fork_cell` made, and all that it will start.
+
+    Args:
+      scratch: a directory made by the caller for T2 and T3; T1 mounts its own.
+      memory_mib: address space of each process beyond what the interpreter has now.
+      processes: processes and threads of a program.
+      packages: directories that programs may read beside the interpreter's own.
+
+    Raises:
+      IsolationError: the step that the machine refused, and what would allow it.
     """
     linux.set_parent_death_signal(signal.SIGKILL)
+    tasks = processes + _other_tasks(tier)
+    address_space = _address_space() + memory_mib * _MIB
     if tier == "T1":
         with _step("scratch directory"):
             linux.unshare(linux.CLONE_NEWNS | linux.CLONE_NEWIPC)
             _mount_proc()
-            flags = linux.MS_NOSUID | linux.MS_NODEV
+            flags = linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOATIME
             linux.mount(
                 "tmpfs", "/tmp", "tmpfs", flags, f"size={SCRATCH_MIB}m,nr_inodes=4096,mode=700"
             )
@@ -146,8 +183,8 @@ def enter_cell(tier: Tier, scratch: str | None) -> str:
         linux.drop_bounding_capabilities()
         linux.set_capabilities(0)
     else:
-        if scratch is None:
-            raise IsolationError("T3 needs a scratch directory from its caller")
+        if not scratch:
+            raise IsolationError(f"{tier} needs a scratch directory from its caller")
         os.setsid()
         linux.set_child_subreaper()
     linux.set_no_new_privs()
@@ -155,38 +192,45 @@ def enter_cell(tier: Tier, scratch: str | None) -> str:
     linux.set_dumpable(False)
     os.chdir(scratch)
     os.umask(0o077)
-    return scratch
-
-
-def limit_cell(tier: Tier, limits: Limits) -> None:
-    """Sets the limits that a cell may share with its tests; it parses the program and holds them.
-
-    Whatever a test inherits need not be set in each of them: that is a tenth of a small test.
-    """
-    _set_limit(resource.RLIMIT_AS, (limits.memory_mib + 512) * _MIB)
-    _set_limit(resource.RLIMIT_NOFILE, MAX_OPEN_FILES)
     _set_limit(resource.RLIMIT_STACK, MAX_STACK_MIB * _MIB)
+    _set_limit(resource.RLIMIT_FSIZE, MAX_FILE_MIB * _MIB)
     _set_limit(resource.RLIMIT_CORE, 0)
     _set_limit(resource.RLIMIT_MEMLOCK, 0)
-    _set_limit(resource.RLIMIT_NPROC, limits.processes + _other_tasks(tier))
+    _set_limit(resource.RLIMIT_NOFILE, MAX_OPEN_FILES)
+    _set_limit(resource.RLIMIT_NPROC, tasks)
+    _set_limit(resource.RLIMIT_AS, address_space)
+    if tier == "T1" and landlock.version():
+        with _step("Landlock"):
+            landlock.restrict(_rules(["/"], scratch))
+    elif tier == "T2":
+        with _step("Landlock"):
+            system = [f"/{name}" for name in _SYSTEM]
+            landlock.restrict(_rules([*system, *_interpreter_paths(), *packages], scratch))
+    if tier != "T3":
+        with _step("seccomp filter"):
+            seccomp.install(seccomp.program_filter())
+    return Cell(tier, scratch)
 
 
-def limit_test(limits: Limits) -> None:
-    """Sets the remaining limits of the calling process, which is about to run a program."""
-    # Whole seconds only, so this is the backstop; the cell measures and kills more finely.
-    _set_limit(resource.RLIMIT_CPU, math.ceil(limits.cpu_s) + 1)
-    _set_limit(resource.RLIMIT_AS, limits.memory_mib * _MIB)
-    _set_limit(resource.RLIMIT_FSIZE, MAX_FILE_MIB * _MIB)
+def isolate_program(tier: Tier) -> None:
+    """Does for a process that will run a program what its namespace does in T1."""
+    os.setsid()
+    linux.set_parent_death_signal(signal.SIGKILL)
+    if tier == "T2":
+        seccomp.install(seccomp.solitary_filter(os.getpid()))
 
 
-def kill_all_others(tier: Tier) -> float:
-    """Kills and reaps every process that a test left in this cell; returns their CPU seconds."""
-    cpu_s = 0.0
+def kill_all_others(tier: Tier) -> tuple[float, bool]:
+    """Kills and reaps every process that a program left in this cell.
+
+    Returns their CPU seconds, and whether there were any.
+    """
+    cpu_s, found = 0.0, False
     for _ in range(200):
         if tier == "T1":
             with contextlib.suppress(ProcessLookupError):
                 os.kill(-1, signal.SIGKILL)
-        else:
+        elif tier == "T3":
             for pid in descendants(os.getpid()):
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGKILL)
@@ -195,10 +239,59 @@ def kill_all_others(tier: Tier) -> float:
                 pid, _, usage = os.wait4(-1, 0 if tier == "T1" else os.WNOHANG)
                 if pid == 0:
                     break
+                found = True
                 cpu_s += usage.ru_utime + usage.ru_stime
         except ChildProcessError:
-            return cpu_s
-    return cpu_s
+            return cpu_s, found
+    return cpu_s, found
+
+
+def usage(cell: Cell, pid: int) -> tuple[float, float]:
+    """(CPU seconds, MiB of memory) of a running program and all processes that it started.
+
+    The memory of one process alone is given as 0, for RLIMIT_AS holds it; infinite is a scratch
+    directory beyond its size.
+    """
+    clock = linux.process_cpu_clock(pid)
+    try:
+        if cell.tier == "T2":
+            return time.clock_gettime(clock), _scratch_use(cell)
+        members = [int(n) for n in os.listdir("/proc") if n.isdecimal() and n != "1"]
+        if cell.tier == "T3":
+            members = descendants(os.getpid())
+        cpu_s = time.clock_gettime(clock) + _waited_cpu(pid)
+    except OSError:
+        return 0.0, 0.0  # it ended meanwhile
+    private, shared = 0, 0
+    for member in members:
+        try:
+            with open(f"/proc/{member}/statm", "rb") as file:
+                resident, sharing = map(int, file.read().split()[1:3])
+            if member != pid:
+                other = linux.process_cpu_clock(member)
+                cpu_s += time.clock_gettime(other) + _waited_cpu(member)
+        except OSError:
+            continue
+        private += resident - sharing
+        shared = max(shared, sharing)
+    if len(members) < 2:
+        return cpu_s, _scratch_use(cell)
+    return cpu_s, (private + shared) * _PAGE / _MIB + _scratch_use(cell)
+
+
+def _scratch_use(cell: Cell) -> float:
+    if cell.tier == "T1":
+        return 0.0  # a file system of its own, with a size
+    used, folders = 0, [cell.scratch]
+    while folders:
+        # A path can be too long to be opened, which is deep enough.
+        with contextlib.suppress(OSError), os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                else:
+                    used += entry.stat(follow_symlinks=False).st_blocks * 512
+    return math.inf if used > SCRATCH_MIB * _MIB else 0.0
 
 
 def descendants(ancestor: int) -> list[int]:
@@ -217,7 +310,7 @@ def descendants(ancestor: int) -> list[int]:
 # Steps into a tier
 
 
-def _enter_weak_zygote() -> None:
+def _enter_plain_zygote() -> None:
     linux.set_child_subreaper()
     if os.getuid() == 0:
         # RLIMIT_NPROC does not bind root. Reading stays allowed where the interpreter itself could
@@ -237,13 +330,13 @@ def _become(uid: int) -> None:
     os.setresuid(uid, uid, uid)
 
 
-def _change_root() -> None:
+def _change_root(packages: tuple[str, ...]) -> None:
     """Moves into a read-only root of bind mounts that holds an interpreter and little else."""
     linux.mount("none", "/", None, linux.MS_REC | linux.MS_PRIVATE)
-    sources = list(_interpreter_paths())
+    sources = [*_interpreter_paths(), *packages]
     stage = _staging_directory(sources)
     linux.mount("tmpfs", stage, "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, "size=1m,mode=755")
-    for name in ("usr", "lib", "lib32", "lib64", "bin", "sbin"):
+    for name in _SYSTEM:
         if os.path.islink(f"/{name}"):
             os.symlink(os.readlink(f"/{name}"), f"{stage}/{name}")
         elif os.path.isdir(f"/{name}"):
@@ -251,8 +344,8 @@ def _change_root() -> None:
     for source in sources:
         if not os.path.exists(stage + source):
             _bind(source, stage)
-    for name in ("null", "zero", "full", "random", "urandom"):
-        _bind(f"/dev/{name}", stage)
+    for device in _DEVICES:
+        _bind(device, stage)
     for name, target in {
         "fd": "/proc/self/fd",
         "stdin": "/proc/self/fd/0",
@@ -272,6 +365,14 @@ def _change_root() -> None:
     linux.pivot_root(".", ".")
     linux.unmount(".")
     os.chdir("/")
+
+
+def _rules(readable: list[str], scratch: str) -> dict[int, list[str]]:
+    return {
+        landlock.READ: readable,
+        landlock.READ | landlock.WRITE: list(_DEVICES),
+        landlock.OWN: [scratch],
+    }
 
 
 def _interpreter_paths() -> Iterator[str]:
@@ -345,6 +446,21 @@ def _tasks(uid: int | None = None) -> Iterator[tuple[int, int, int]]:
         except OSError:
             continue  # it ended meanwhile
         yield int(name), int(fields[1]), int(fields[17])
+
+
+def _waited_cpu(pid: int) -> float:
+    """CPU seconds of the ended children of a process, in steps of 10 ms; 0 without a /proc."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+    except FileNotFoundError:
+        return 0.0
+    return (int(fields[13]) + int(fields[14])) / _TICKS
+
+
+def _address_space() -> int:
+    with open("/proc/self/statm", "rb") as file:
+        return int(file.read().split()[0]) * _PAGE
 
 
 @functools.cache

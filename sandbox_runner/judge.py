@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import math
 import re
+import signal
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from sandbox_runner import codec
@@ -33,6 +35,15 @@ MAX_DEPTH = codec.MAX_DEPTH
 
 Compare = Callable[[Any, Any], bool]
 Facts = Mapping[str, Any]
+Frame = Mapping[str, Any]
+
+_KILLED = {
+    "output": Verdict.OLE,
+    "wall": Verdict.TLE,
+    "cpu": Verdict.TLE,
+    "memory": Verdict.MLE,
+    "tampering": Verdict.SV,
+}
 
 _FLOAT = re.compile(r"float:([0-9.eE+-]+),([0-9.eE+-]+)")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
@@ -64,58 +75,109 @@ def comparator(name: str | None, kind: str) -> Compare:
     )
 
 
-def judge_stdin(test: StdinTest, compare: Compare, limits: Limits, facts: Facts) -> TestResult:
-    """The verdict on a program that was run on `test.input`."""
+@dataclass(frozen=True)
+class Decision:
+    """A verdict and what goes with it.
+
+    Attributes:
+      actual: the value or the output of the program, as text.
+      note: goes to the end of the error text.
+      shown: (input, expected) where they are not those of the test.
+    """
+
+    verdict: Verdict
+    actual: str = ""
+    note: str = ""
+    shown: tuple[str, str] | None = None
+
+
+def judge_stdin(
+    test: StdinTest, compare: Compare, limits: Limits, facts: Facts, output: bytes
+) -> Decision:
+    """The decision on a program that was run on `test.input` and wrote `output`."""
+    actual = output.decode("utf-8", "surrogateescape")
     verdict = failure(facts, limits)
-    actual = facts.get("stdout", "")
+    if len(output) > limits.output_kib * 1024:
+        verdict = Verdict.OLE
     if verdict is None:
         verdict = Verdict.AC if compare(actual, test.output) else Verdict.WA
-    return result(test, verdict, facts, actual=actual)
+    return Decision(verdict, actual)
 
 
 def judge_function(
-    test: FunctionTest, entry_point: str, compare: Compare, limits: Limits, facts: Facts
-) -> TestResult:
-    """The verdict on one call of the entry point."""
-    verdict, values, note = _answers(facts, limits, 1)
-    actual = ""
-    if verdict is None:
-        plain, value, actual = values[0]
-        verdict = Verdict.AC if plain and compare(value, test.expected) else Verdict.WA
-    return result(test, verdict, facts, entry_point=entry_point, actual=actual, note=note)
+    test: FunctionTest, compare: Compare, limits: Limits, facts: Facts, frame: Frame
+) -> Decision:
+    """The decision on one call of the entry point, which the program answered with `frame`."""
+    values = _answers(facts, limits, frame, 1)
+    if isinstance(values, Decision):
+        return values
+    plain, value, actual = values[0]
+    right = plain and compare(value, test.expected)
+    return Decision(Verdict.AC if right else Verdict.WA, actual)
 
 
 def judge_assertions(
-    test: CheckTest,
-    assertions: tuple[Assertion, ...],
-    entry_point: str,
-    limits: Limits,
-    facts: Facts,
-) -> TestResult:
-    """The verdict on check code that consists of `assertions` only."""
-    verdict, values, note = _answers(facts, limits, len(assertions))
-    shown, actual = assertions[0], ""
-    if verdict is None:
-        verdict = Verdict.AC
+    assertions: tuple[Assertion, ...], name: str, limits: Limits, facts: Facts, frame: Frame
+) -> Decision:
+    """The decision on check code that consists of `assertions` about the function `name`."""
+    values = _answers(facts, limits, frame, len(assertions))
+    shown, actual, verdict = assertions[0], "", Verdict.AC
+    if isinstance(values, Decision):
+        verdict, actual = values.verdict, values.actual
+    else:
         for assertion, (plain, value, text) in zip(assertions, values, strict=True):
             shown, actual = assertion, text
             if not (plain and _holds(assertion, value)):
                 verdict = Verdict.WA
                 break
-    call = call_text(entry_point, shown.args, shown.kwargs)
-    return result(
-        test, verdict, facts, actual=actual, note=note, input=call, expected=shown.expected_text()
-    )
+    note = values.note if isinstance(values, Decision) else ""
+    call = call_text(name, shown.args, shown.kwargs)
+    return Decision(verdict, actual, note, (call, shown.expected_text()))
+
+
+def judge_check(
+    limits: Limits, program: Facts, testing: Facts, outcomes: list[dict[str, Any]]
+) -> Decision:
+    """The decision on test code that ran beside the program and called it.
+
+    Args:
+      program, testing: how the two processes ended. The program's should have waited for calls
+        until it was stopped: whatever else ended it is its failure.
+      outcomes: what the test code's process said last, if anything.
+    """
+    if program["killed"] != "stop":
+        return Decision(failure(program, limits) or Verdict.RE, note="the program ended by itself")
+    if program["cpu_s"] > limits.cpu_s:
+        return Decision(Verdict.TLE)
+    stderr = testing["stderr"].rstrip("\n")
+    if not outcomes:
+        if testing["killed"] == "stop":
+            return Decision(Verdict.RE, note="the program ended by itself")
+        verdict = failure(testing, limits)
+        if verdict in (Verdict.TLE, Verdict.OLE, Verdict.MLE):
+            return Decision(verdict, note=stderr)
+        return Decision(Verdict.IE, note=f"the test code ended without a word\n{stderr}")
+    outcome = outcomes[-1]
+    if outcome.get("done"):
+        return Decision(Verdict.AC)
+    if "done" in outcome:
+        return Decision(Verdict.IE, note="the test code never called candidate")
+    verdict = Verdict.WA if outcome.get("assertion") else Verdict.RE
+    return Decision(verdict, note=stderr)
 
 
 def failure(facts: Facts, limits: Limits) -> Verdict | None:
     """The verdict that follows from how a process ended, None if it ended well."""
-    if facts["killed"] == "output":
-        return Verdict.OLE
-    if facts["killed"] in ("wall", "cpu") or facts["cpu_s"] > limits.cpu_s:
+    if facts["killed"] in _KILLED:
+        return _KILLED[facts["killed"]]
+    if facts["cpu_s"] > limits.cpu_s:
         return Verdict.TLE
     if facts["status"] == 0:
         return None
+    if facts["status"] == -signal.SIGSYS:
+        return Verdict.SV  # by the seccomp filter
+    if facts["status"] == -signal.SIGXCPU:
+        return Verdict.TLE
     last_line = facts["stderr"].rstrip().rpartition("\n")[2]
     if re.match(r"(\w+\.)*MemoryError\b|.*(std::bad_alloc|[Oo]ut of memory)", last_line):
         return Verdict.MLE
@@ -125,30 +187,47 @@ def failure(facts: Facts, limits: Limits) -> Verdict | None:
     return Verdict.RE
 
 
+def facts_of_answer(frame: Frame) -> dict[str, Any]:
+    """The facts of a test at whose end the process went on, as far as the process tells them.
+
+    Its times are for people. A process that hides an overrun is ended by whoever watches it.
+    """
+    facts: dict[str, Any] = {"killed": None, "status": 0, "stderr": ""}
+    for name in ("cpu_s", "wall_s", "peak_mib"):
+        value = frame.get(name)
+        sound = type(value) is float and 0 <= value < 1e6
+        facts[name] = value if sound else 0.0
+    if frame.get("status"):
+        facts["status"] = 1
+    if error := frame.get("error"):
+        facts["status"], facts["stderr"] = 1, str(error)
+    return facts
+
+
 def result(
-    test: TestCase,
-    verdict: Verdict,
-    facts: Facts | None = None,
-    *,
-    entry_point: str = "candidate",
-    actual: str = "",
-    note: str = "",
-    input: str | None = None,
-    expected: str | None = None,
+    test: TestCase, verdict: Verdict, facts: Facts | None = None, *, note: str = ""
 ) -> TestResult:
-    """A TestResult with its texts shortened; `note` goes to the end of the error text."""
-    facts = facts or {}
-    shown_input, shown_expected = describe(test, entry_point)
-    stderr = facts.get("stderr", "")
+    """A TestResult for a test that has no decision of its own."""
+    input, expected = describe(test, "candidate")
+    shown = shorten(input), shorten(expected)
+    return result_of(test.id, Decision(verdict, note=note), facts or {}, shown)
+
+
+def result_of(test_id: str, decision: Decision, facts: Facts, shown: tuple[str, str]) -> TestResult:
+    """A TestResult with its texts shortened; `shown` is (input, expected), shortened already."""
+    note = decision.note
     if facts.get("killed") == "wall" and not note:
         note = "killed at the wall time limit"
+    stderr = facts.get("stderr", "").rstrip("\n")
+    if decision.shown is not None:
+        shown = shorten(decision.shown[0]), shorten(decision.shown[1])
     return TestResult(
-        id=test.id,
-        verdict=verdict,
-        input=shorten(shown_input if input is None else input),
-        expected=shorten(shown_expected if expected is None else expected),
-        actual=shorten(actual),
-        stderr=tail("\n".join(t for t in (stderr.rstrip("\n"), note) if t)),
+        id=test_id,
+        verdict=decision.verdict,
+        input=shown[0],
+        expected=shown[1],
+        actual=shorten(decision.actual),
+        stderr=tail("\n".join(t for t in (stderr, note) if t)),
         cpu_s=round(facts.get("cpu_s", 0.0), 6),
         wall_s=round(facts.get("wall_s", 0.0), 6),
         peak_mib=round(facts.get("peak_mib", 0.0), 3),
@@ -185,6 +264,8 @@ def shorten(text: str, limit: int = MAX_TEXT) -> str:
     if len(text) > limit:
         half = limit // 2
         text = f"{text[:half]}\n… {len(text) - limit} characters left out …\n{text[-half:]}"
+    if text.isascii():
+        return text
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
@@ -192,6 +273,8 @@ def tail(text: str, limit: int = MAX_TEXT) -> str:
     """The last part of a long text."""
     if len(text) > limit:
         text = f"… {len(text) - limit} characters left out …\n{text[-limit:]}"
+    if text.isascii():
+        return text
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
@@ -201,24 +284,21 @@ def check_job(job: Job) -> None:
 
 
 def _answers(
-    facts: Facts, limits: Limits, count: int
-) -> tuple[Verdict | None, list[tuple[bool, Any, str]], str]:
-    """(verdict or None, [(is plain, value, text)], note) of a process that made `count` calls."""
+    facts: Facts, limits: Limits, frame: Frame, count: int
+) -> Decision | list[tuple[bool, Any, str]]:
+    """[(is plain, value, text)] of a process that made `count` calls, or what else follows."""
     verdict = failure(facts, limits)
     if verdict is not None:
-        return verdict, [], ""
-    if facts["answer"] is None:
-        return Verdict.RE, [], "the program ended before it returned a value"
+        return Decision(verdict)
+    if frame.get("too_long"):
+        return Decision(Verdict.OLE, note="the returned value is longer than the output limit")
     try:
-        data = codec.loads(facts["answer"])
-        if data.get("too_long"):
-            return Verdict.OLE, [], "the returned value is longer than the output limit"
-        items = data["values"]
+        items = frame["values"]
         if not isinstance(items, list) or len(items) != count:
             raise codec.CodecError("not one value for each call")
-        return None, [_answer(item) for item in items], ""
+        return [_answer(item) for item in items]
     except (codec.CodecError, KeyError, TypeError, AttributeError) as error:
-        return Verdict.RE, [], f"no readable answer from the program: {error}"
+        return Decision(Verdict.RE, note=f"no readable answer from the program: {error}")
 
 
 def _answer(item: Any) -> tuple[bool, Any, str]:

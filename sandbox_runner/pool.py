@@ -22,6 +22,11 @@ _log = logging.getLogger(__name__)
 
 JOBS_AHEAD = 2  # jobs taken from the caller for each worker, being run or waiting
 
+_ALLOW = "--allow-weak-isolation (allow_weak_isolation=True)"
+_WEAK = (
+    "programs run under resource limits only (T3): they can read files, use the network and signal "
+    "processes"
+)
 _PROBE = Job("probe", "print(input())", "stdin", (StdinTest("probe", "ready", "ready"),))
 _Task = tuple[Job, "queue.SimpleQueue[Report]", threading.Event]
 
@@ -34,19 +39,25 @@ class Pool:
     """Judges jobs in `workers` jailed processes.
 
     Attributes:
-      tier: the isolation that its programs run under, "T1" or "T3"; see `sandbox_runner.jail`.
+      tier: the isolation that its programs run under, see `sandbox_runner.jail`; the strongest that
+        the machine offers, unless the caller asks for one.
       workers: how many jobs run at once.
 
     Raises:
-      jail.IsolationError: the machine does not offer T1 and `allow_weak_isolation` is False; the
-        message names what is missing.
+      jail.IsolationError: the machine does not offer the tier that was asked for, or neither T1 nor
+        T2 and `allow_weak_isolation` is False; the message names what is missing.
     """
 
-    def __init__(self, workers: int | None = None, allow_weak_isolation: bool = False) -> None:
+    def __init__(
+        self,
+        workers: int | None = None,
+        allow_weak_isolation: bool = False,
+        tier: jail.Tier | None = None,
+    ) -> None:
         if workers is not None and workers < 1:
             raise ValueError(f"workers must be at least 1, not {workers}")
         self.workers = workers or len(os.sched_getaffinity(0))
-        self.tier = find_tier(allow_weak_isolation)
+        self.tier = find_tier(allow_weak_isolation, tier)
         self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._running: list[Worker] = []
@@ -144,23 +155,34 @@ class Pool:
             return Report(job.id, self.tier, tests)
 
 
-def find_tier(allow_weak_isolation: bool = False) -> jail.Tier:
-    """The strongest tier that this machine offers, found by running a program in it.
+def find_tier(allow_weak_isolation: bool = False, wanted: jail.Tier | None = None) -> jail.Tier:
+    """The strongest tier that this machine offers, or the wanted one, found by using it.
 
     Raises:
-      jail.IsolationError: T1 is not offered, and T3 not either or not allowed.
+      jail.IsolationError: what was wanted is not offered; or T1 and T2 are not, and T3 is not
+        either or not allowed.
     """
-    try:
-        probe("T1")
-        return "T1"
-    except jail.IsolationError as error:
-        if not allow_weak_isolation:
-            raise jail.IsolationError(
-                f"full isolation (T1) is not available here. Missing: {error}. With "
-                "--allow-weak-isolation (allow_weak_isolation=True) programs run under resource "
-                "limits only (T3): they can read files, use the network and signal processes"
-            ) from error
-        _log.warning("weak isolation (T3): %s", error)
+    if wanted == "T3" and not allow_weak_isolation:
+        raise jail.IsolationError(f"T3 is refused without {_ALLOW}: {_WEAK}")
+    if wanted is not None:
+        probe(wanted)
+        return wanted
+    missing = []
+    strong: tuple[jail.Tier, ...] = ("T1", "T2")
+    for tier in strong:
+        try:
+            probe(tier)
+        except jail.IsolationError as error:
+            missing.append(f"{tier} lacks {error}")
+        else:
+            if missing:
+                _log.warning("programs run in %s: %s", tier, "; ".join(missing))
+            return tier
+    if not allow_weak_isolation:
+        raise jail.IsolationError(
+            f"no isolation is available here: {'; '.join(missing)}. With {_ALLOW} {_WEAK}"
+        )
+    _log.warning("weak isolation (T3): %s", "; ".join(missing))
     probe("T3")
     return "T3"
 

@@ -1,7 +1,18 @@
-"""The part of a cell that shares a process with the program: runs it and answers with its values.
+"""The process of a program: compiles it, runs it, answers with its values. Knows no expected one.
 
 Everything here may be tampered with by the program. That gains it nothing: what leaves this process
 is compared elsewhere, with values that were never in it.
+
+The payload is a marshalled dict {"mode", "program", "entry_point", "max_answer", …}: it comes from
+the supervisor, and holds nothing but plain values. By mode:
+  "stdin":   run as `__main__`, once. The channels are the supervisor's and a memfd for the compiled
+             code: whoever finds it empty compiles and seals it, later tests of the program read it.
+  "batch":   run as `__main__` once for each pair of further channels (stdin, stdout).
+  "calls":   {"tests": [[[args, kwargs], …], …]}: import it and make the calls of each test.
+  "serve":   import it and answer calls that arrive on a pair of pipes (in, out).
+  "tester":  {"code"}: run test code whose `candidate` calls the program over a pair of pipes.
+On the supervisor's channel go {"compiled": false, "error"}, or {"ready": true} once the program
+is imported and then one frame for each test, in their order.
 """
 
 from __future__ import annotations
@@ -9,10 +20,15 @@ from __future__ import annotations
 import atexit
 import builtins
 import collections
+import fcntl
 import linecache
+import marshal
 import os
+import resource
+import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from types import CodeType, ModuleType
@@ -21,11 +37,10 @@ from typing import Any, NoReturn
 from sandbox_runner import codec
 
 FILENAME = "main.py"
+MAX_ERROR = 4096
+SEALS = 0x1 | 0x2 | 0x4 | 0x8  # no sealing, shrinking, growing or writing any more
 # What runs above the program on the stack; python main.py has only the program's own frames.
 _FRAMES_ABOVE = 20
-
-Receive = Callable[[], Any]
-Send = Callable[[Any], None]
 
 
 class OpaqueValueError(TypeError):
@@ -36,60 +51,117 @@ class ProgramError(RuntimeError):
     """An exception of the program whose type is not a built-in one."""
 
 
-class Program:
-    """A compiled program in the process that will run it.
+class ChannelClosedError(Exception):
+    """The process on the other side of a pipe of calls is gone."""
 
-    Args:
-      code: compiled from `source` under the name FILENAME.
-      source: shown in tracebacks.
-      entry_point: the function that is called; None for programs that are only run.
-    """
 
-    def __init__(self, code: CodeType, source: str, entry_point: str | None) -> None:
-        self.code, self.entry_point = code, entry_point
-        lines = source.splitlines(keepends=True)
-        linecache.cache[FILENAME] = (len(source), None, lines, FILENAME)
-        sys.setrecursionlimit(sys.getrecursionlimit() + _FRAMES_ABOVE)
-        sys.argv[:] = [FILENAME]
+def prepare() -> None:
+    """Does once, in the process that programs are forked from, what each would do."""
+    sys.setrecursionlimit(sys.getrecursionlimit() + _FRAMES_ABOVE)
+    sys.argv[:] = [FILENAME]
+
+
+def main(payload: int, channels: list[int]) -> NoReturn:
+    """Runs what the payload, open at that descriptor, asks for, and ends the process."""
+    job = marshal.loads(os.pread(payload, os.fstat(payload).st_size, 0))
+    os.close(payload)
+    program = _Program(job, channels)
+    match job["mode"]:
+        case "stdin":
+            program.run_main()
+        case "batch":
+            program.run_batch()
+        case "calls":
+            program.run_calls()
+        case "serve":
+            program.serve()
+        case "tester":
+            program.run_tester()
+    raise ValueError(f"no mode {job['mode']!r}")
+
+
+class _Program:
+    def __init__(self, job: dict[str, Any], channels: list[int]) -> None:
+        self.job = job
+        self.source: str = job["program"]
+        self.entry_point: str | None = job["entry_point"]
+        self.max_answer: int = job["max_answer"]
+        self.channel, *self.others = channels
 
     def run_main(self) -> NoReturn:
-        """Runs the program as `__main__` and ends the process as the interpreter would."""
-        module = _module("__main__")
-        _finish(_guarded(lambda: exec(self.code, module.__dict__)))
+        code = self._shared_code(self.others[0])
+        for fd in (self.channel, self.others[0]):
+            os.close(fd)
+        self._show_source(self.source)
+        status, _ = _run_as_main(code)
+        try:
+            threading._shutdown()  # type: ignore[attr-defined]
+            atexit._run_exitfuncs()
+        finally:
+            _end(status)
 
-    def run_calls(self, calls: list[Any], send: Send) -> NoReturn:
-        """Imports the program, calls the entry point, sends {"values": [...]}."""
-        decoded = [(_decode(args), _decode(kwargs)) for args, kwargs in calls]
+    def run_batch(self) -> NoReturn:
+        code = self._compile()
+        self._send({"compiled": True})
+        self._show_source(self.source)
+        pairs = list(zip(self.others[::2], self.others[1::2], strict=True))
+        for stdin, out in pairs:
+            os.dup2(stdin, 0)
+            os.dup2(out, 1)
+            os.close(stdin)
+            os.close(out)
+            sys.stdin = open(0, encoding="utf-8", errors="surrogateescape", closefd=False)  # noqa: SIM115
+            sys.stdout = open(1, "w", encoding="utf-8", errors="surrogateescape", closefd=False)  # noqa: SIM115
+            began = _Meter()
+            status, error = _run_as_main(code)
+            current = threading.current_thread()
+            for thread in threading.enumerate():
+                if thread is not current and not thread.daemon:
+                    thread.join()
+            atexit._run_exitfuncs()
+            atexit._clear()
+            status = _flush(status)
+            self._send({"status": status, "error": error, **began.read()})
+        os._exit(0)
 
-        def work() -> None:
-            function = self._import()
-            send({"values": [answer(function(*args, **kwargs)) for args, kwargs in decoded]})
+    def run_calls(self) -> NoReturn:
+        tests: list[Any] = self.job["tests"]
+        began = _Meter()
+        function = self._import()
+        for calls in tests:
+            try:
+                values = [answer(function(*args, **kwargs)) for args, kwargs in calls]
+            except BaseException as error:  # noqa: BLE001 (also of a call to sys.exit)
+                # What is shown must not cost the next test its turn.
+                self._send({"error": _shown(error), **began.read()})
+            else:
+                self._send({"values": values, **began.read()})
+            began = _Meter()
+        os._exit(0)
 
-        self._work(work)
-
-    def run_server(self, receive: Receive, send: Send) -> NoReturn:
-        """Imports the program, then answers each {"call"} with {"value"…} or {"raised"…}."""
-
-        def work() -> None:
-            function = self._import()
-            send({"ready": True})
-            while True:
+    def serve(self) -> NoReturn:
+        receive, send = self._peer()
+        function = self._import()
+        send({"ready": True})
+        while True:
+            try:
                 args, kwargs = receive()["call"]
-                try:
-                    result = function(*_decode(args), **_decode(kwargs))
-                except Exception as error:  # noqa: BLE001 (relayed to the test code)
-                    text = exception_text(error)
-                    send({"raised": type(error).__name__, "message": _str(error), "text": text})
-                else:
-                    send(answer(result))
+            except ChannelClosedError:
+                # The test code has come to its end; this process waits to be stopped.
+                signal.pause()
+                continue
+            try:
+                result = function(*_decode(args), **_decode(kwargs))
+            except Exception as error:  # noqa: BLE001 (relayed to the test code)
+                send({"raised": type(error).__name__, "message": _str(error)})
+            except BaseException as error:  # noqa: BLE001 (the last frame of this process)
+                _end(_report(error))
+            else:
+                send(answer(result))
 
-        self._work(work)
-
-    def run_tester(self, source: str, receive: Receive, send: Send) -> NoReturn:
-        """Runs the test code `source` with a `candidate` that calls the program elsewhere.
-
-        Sends {"done": number of calls}, or {"failed": exception type, "assertion": bool}.
-        """
+    def run_tester(self) -> NoReturn:
+        receive, send = self._peer()
+        source: str = self.job["code"]
         called = 0
 
         def candidate(*args: Any, **kwargs: Any) -> Any:
@@ -99,44 +171,107 @@ class Program:
             send({"call": [codec.encode(list(args)), encoded]})
             reply = receive()
             if "raised" in reply:
-                raise _exception(reply["raised"], reply["message"])
+                raise _exception(str(reply["raised"]), str(reply.get("message")))
             if "value" not in reply:
-                raise OpaqueValueError(f"candidate returned {reply}")
+                raise OpaqueValueError(f"candidate returned {reply.get('opaque')}")
             return codec.decode(reply["value"])
 
-        def work() -> None:
-            module = _module("__main__")
-            module.__dict__["candidate"] = candidate
-            if self.entry_point:
-                module.__dict__[self.entry_point] = candidate
-            linecache.cache[FILENAME] = (len(source), None, source.splitlines(True), FILENAME)
-            try:
-                exec(compile(source, FILENAME, "exec", dont_inherit=True), module.__dict__)
-                check = module.__dict__.get("check")
-                if not called and callable(check):
-                    check(candidate)
-            except BaseException as error:
-                assertion = isinstance(error, (AssertionError, OpaqueValueError))
-                send({"failed": type(error).__name__, "assertion": assertion})
-                raise
-            send({"done": called})
-
-        self._work(work)
+        module = _module("__main__")
+        module.__dict__["candidate"] = candidate
+        if self.entry_point:
+            module.__dict__[self.entry_point] = candidate
+        self._show_source(source)
+        try:
+            code = _compiled(source)
+            receive()  # the program is imported
+            exec(code, module.__dict__)
+            check = module.__dict__.get("check")
+            if not called and callable(check):
+                check(candidate)
+        except BaseException as error:  # noqa: BLE001 (the last frame of this process)
+            assertion = isinstance(error, (AssertionError, OpaqueValueError))
+            self._send({"failed": type(error).__name__, "assertion": assertion})
+            _end(_report(error))
+        self._send({"done": called})
+        os._exit(0)
 
     def _import(self) -> Callable[..., Any]:
         # As by an importer, so that code under the `__main__` guard (a demonstration, a script that
         # reads stdin) does not run; `import __main__` and pickling by name still find the module.
+        code = self._compile()
+        self._send({"compiled": True})
+        self._show_source(self.source)
         module = _module("solution")
         sys.modules["__main__"] = module
-        exec(self.code, module.__dict__)
-        function = module.__dict__.get(str(self.entry_point))
-        if not callable(function):
-            raise NameError(f"the program defines no function {self.entry_point!r}")
+        try:
+            exec(code, module.__dict__)
+            function = module.__dict__.get(str(self.entry_point))
+            if not callable(function):
+                raise NameError(f"the program defines no function {self.entry_point!r}")
+        except SystemExit as error:
+            _end(_exit_status(error.code))
+        except BaseException as error:  # noqa: BLE001 (the last frame of this process)
+            _end(_report(error))
+        self._send({"ready": True})
         return function
 
-    def _work(self, work: Callable[[], None]) -> NoReturn:
-        # No joining of threads and no atexit: the answer is out, and that is what counts.
-        os._exit(_guarded(work))
+    def _shared_code(self, memfd: int) -> CodeType:
+        """The program's code, from the memfd, or compiled and left there for its other tests."""
+        if size := os.fstat(memfd).st_size:
+            code: CodeType = marshal.loads(os.pread(memfd, size, 0))
+            return code
+        code = self._compile()
+        os.pwrite(memfd, marshal.dumps(code), 0)
+        fcntl.fcntl(memfd, fcntl.F_ADD_SEALS, SEALS)
+        return code
+
+    def _compile(self) -> CodeType:
+        try:
+            return _compiled(self.source)
+        except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as error:
+            self._send({"compiled": False, "error": _shown(error)})
+            os._exit(1)
+
+    def _show_source(self, source: str) -> None:
+        # Read when a traceback or inspect asks for it.
+        linecache.cache[FILENAME] = (lambda: source,)
+
+    def _send(self, frame: dict[str, Any]) -> None:
+        self._write(self.channel, frame)
+
+    def _write(self, fd: int, frame: dict[str, Any]) -> None:
+        payload = codec.dumps(frame)
+        if len(payload) > self.max_answer:
+            kept = {k: frame[k] for k in ("status", "cpu_s", "wall_s", "peak_mib") if k in frame}
+            opaque = f"a value of {len(payload)} bytes"
+            payload = codec.dumps({**kept, "too_long": len(payload), "opaque": opaque})
+        codec.write_payload(fd, payload, self.max_answer)
+
+    def _peer(self) -> tuple[Callable[[], Any], Callable[[dict[str, Any]], None]]:
+        """Functions that take a frame from, and send one to, the process at the other ends."""
+        source, target = self.others
+
+        def receive() -> Any:
+            try:
+                return codec.read_frame(source, self.max_answer)
+            except (EOFError, OSError) as error:
+                raise ChannelClosedError("the other process is gone") from error
+
+        return receive, lambda frame: self._write(target, frame)
+
+
+class _Meter:
+    """What one test has used, as this process sees it: shown to people, believed by nobody."""
+
+    def __init__(self) -> None:
+        self.cpu, self.wall = time.process_time(), time.monotonic()
+
+    def read(self) -> dict[str, float]:
+        return {
+            "cpu_s": time.process_time() - self.cpu,
+            "wall_s": time.monotonic() - self.wall,
+            "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        }
 
 
 def answer(value: Any) -> dict[str, Any]:
@@ -197,15 +332,16 @@ def _decode(data: Any) -> Any:
     return {k: codec.decode(v) for k, v in data.items()}
 
 
-def _guarded(work: Callable[[], Any]) -> int:
-    """Runs `work` and returns the exit status that the interpreter would give it."""
+def _run_as_main(code: CodeType) -> tuple[int, str]:
+    """(exit status, error text) of the program's main thread."""
+    module = _module("__main__")
     try:
-        work()
+        exec(code, module.__dict__)
     except SystemExit as error:
-        return _exit_status(error.code)
-    except BaseException as error:  # noqa: BLE001 (the last frame of this process)
-        return _report(error)
-    return 0
+        return _exit_status(error.code), ""
+    except BaseException as error:  # noqa: BLE001 (the last frame of this program)
+        return _report(error), _shown(error)
+    return 0, ""
 
 
 def _report(error: BaseException) -> int:
@@ -227,19 +363,33 @@ def _exit_status(code: object) -> int:
     return 1
 
 
-def _finish(status: int) -> NoReturn:
-    """Ends the process as the interpreter does: threads, atexit, buffers; then no destructors."""
+def _flush(status: int) -> int:
     try:
-        threading._shutdown()  # type: ignore[attr-defined]
-        atexit._run_exitfuncs()
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except (OSError, ValueError):
+        return status or 120
+    return status
+
+
+def _end(status: int) -> NoReturn:
+    """Ends the process as the interpreter does, buffers written, but without destructors."""
+    try:
+        status = _flush(status)
     finally:
-        try:
-            if sys.stdout is not None:
-                sys.stdout.flush()
-        except (OSError, ValueError):
-            status = status or 120
-        finally:
-            os._exit(status)
+        os._exit(status)
+
+
+def _compiled(source: str) -> CodeType:
+    return compile(source, FILENAME, "exec", dont_inherit=True)
+
+
+def _shown(error: BaseException) -> str:
+    """The tail of `exception_text`, whatever the exception's own methods do."""
+    try:
+        return exception_text(error)[-MAX_ERROR:]
+    except BaseException as other:  # noqa: BLE001 (raised by the program's __str__, or no memory)
+        return f"{type(error).__name__} ({type(other).__name__} when it was printed)"
 
 
 def _str(error: BaseException) -> str:

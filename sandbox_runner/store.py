@@ -18,7 +18,7 @@ from typing import Any
 
 from sandbox_runner.types import Job, Report
 
-JUDGE_VERSION = 1  # raise it when verdicts change, so that no stale result is reused
+JUDGE_VERSION = 2  # raise it when verdicts change, so that no stale result is reused
 
 
 class StoreError(ValueError):

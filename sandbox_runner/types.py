@@ -171,6 +171,9 @@ class Job:
         "tokens" (all white space alike), "float:ABS,REL", "unordered"; None for the kind's default:
         "exact" for functions, "lines" for stdin.
       limits: of each test.
+      reuse_process: run all stdin tests in one process, one after another: several times as fast,
+        but what a test leaves in the interpreter (imported modules, patched ones) stays for the
+        next. Without it every test has a process of its own.
     """
 
     id: str
@@ -180,6 +183,7 @@ class Job:
     entry_point: str | None = None
     comparator: str | None = None
     limits: Limits = Limits()
+    reuse_process: bool = False
 
     def __post_init__(self) -> None:
         where = f"job {self.id!r}"
@@ -192,6 +196,10 @@ class Job:
             raise JobFormatError(f"{where}: test ids must be unique")
         if not isinstance(self.limits, Limits):
             raise JobFormatError(f"{where}: limits are an object")
+        if not isinstance(self.reuse_process, bool):
+            raise JobFormatError(f"{where}: reuse_process is true or false")
+        if self.reuse_process and self.kind != "stdin":
+            raise JobFormatError(f"{where}: reuse_process is for stdin jobs; others always do")
         if not isinstance(self.comparator, (str, type(None))):
             raise JobFormatError(f"{where}: comparator {self.comparator!r} is no string")
         if self.kind != "stdin" and not str(self.entry_point or "").isidentifier():
@@ -222,6 +230,7 @@ class Job:
             entry_point=data.get("entry_point"),
             comparator=data.get("comparator"),
             limits=Limits.from_json(data.get("limits")),
+            reuse_process=data.get("reuse_process", False),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -234,6 +243,7 @@ class Job:
             "tests": [t.to_json() for t in self.tests],
             "comparator": self.comparator,
             "limits": self.limits.to_json(),
+            **({"reuse_process": True} if self.reuse_process else {}),
         }
 
 
@@ -277,7 +287,7 @@ class Report:
     """The results of one job, in the order of its tests, one each.
 
     Attributes:
-      tier: the isolation it ran under ("T1" or "T3"), see `sandbox_runner.jail`.
+      tier: the isolation it ran under ("T1", "T2" or "T3"), see `sandbox_runner.jail`.
     """
 
     id: str

@@ -1,11 +1,13 @@
-"""The warm server that forks one cell a program: a fresh interpreter, jailed before its first job.
+"""The warm server from which cells are forked: a fresh interpreter, jailed before its first job.
 
 The supervisor starts it by exec, so nothing of the supervisor's memory is in it, and speaks to it
-over a SOCK_SEQPACKET socket. Each message `cell` carries one descriptor: the channel over which the
-new cell will receive its job, which the zygote itself never reads. The answer carries a pidfd of
-the cell, by which the supervisor kills it and learns that all of it is gone. READY, sent once at
-the start, carries a pidfd of the zygote for the same purpose. End of file, or the end of the thread
-that started it, ends the zygote and every cell.
+over a SOCK_SEQPACKET socket. Each message FORK + limits, followed by the path of a scratch
+directory where the tier needs one, carries the control socket of the new cell. The answer carries a
+pidfd of the cell, by which the supervisor kills it and learns that all of it is gone. READY, sent
+once at the start, carries a pidfd of the zygote for the same purpose. End of file, or the end of
+the thread that started it, ends the zygote and every cell.
+
+There are two images: "lean", and "numpy" for programs that import it.
 """
 
 from __future__ import annotations
@@ -16,11 +18,13 @@ import importlib
 import os
 import signal
 import socket
+import struct
 import sys
 
 from sandbox_runner import cell, jail, linux
 
 FORK = b"cell"
+LIMITS = struct.Struct("<II")  # of a program: MiB of memory, processes
 READY = b"ready"
 
 # Programs are forks of this process and find these imported. Each costs every fork some time;
@@ -31,8 +35,11 @@ WARM = (
 )
 
 
-def main(control_fd: int, tier: jail.Tier) -> None:
-    """Serves until the other end of `control_fd` closes. Sends READY, or why it cannot start."""
+def main(control_fd: int, tier: jail.Tier, packages: tuple[str, ...]) -> None:
+    """Serves until the other end of `control_fd` closes. Sends READY, or why it cannot start.
+
+    `packages` are directories of packages that are imported, and may be read by programs.
+    """
     for name in WARM:
         importlib.import_module(name)
     # `exit` and `quit` come from site, which -S leaves out.
@@ -43,8 +50,9 @@ def main(control_fd: int, tier: jail.Tier) -> None:
     control = socket.socket(fileno=control_fd)
     linux.set_parent_death_signal(signal.SIGKILL)
     try:
-        jail.enter_zygote(tier)
-    except (jail.IsolationError, OSError) as error:
+        jail.enter_zygote(tier, packages)
+        _import_packages(packages)
+    except (jail.IsolationError, OSError, ImportError) as error:
         control.send(f"error {error}".encode()[:4096])
         return
     os.environ.clear()
@@ -56,16 +64,35 @@ def main(control_fd: int, tier: jail.Tier) -> None:
     socket.send_fds(control, [READY], [pidfd])
     os.close(pidfd)
     while True:
-        message, fds, _, _ = socket.recv_fds(control, 16, 1)
+        message, fds, _, _ = socket.recv_fds(control, 4096, 1)
         _reap()
         if not message:
             break
-        if message == FORK and len(fds) == 1:
-            _start_cell(control, fds[0], tier)
+        if message.startswith(FORK) and len(fds) == 1:
+            memory_mib, processes = LIMITS.unpack_from(message, len(FORK))
+            scratch = os.fsdecode(message[len(FORK) + LIMITS.size :])
+            _start_cell(control, fds[0], tier, scratch, memory_mib, processes, packages)
     jail.kill_all_others(tier)
 
 
-def _start_cell(control: socket.socket, channel: int, tier: jail.Tier) -> None:
+def _import_packages(packages: tuple[str, ...]) -> None:
+    for path in packages:
+        parent, name = os.path.split(path)
+        if name.isidentifier():
+            sys.path.append(parent)
+            importlib.import_module(name)
+            sys.path.remove(parent)
+
+
+def _start_cell(
+    control: socket.socket,
+    channel: int,
+    tier: jail.Tier,
+    scratch: str,
+    memory_mib: int,
+    processes: int,
+    packages: tuple[str, ...],
+) -> None:
     try:
         pid = jail.fork_cell(tier)
     except (jail.IsolationError, OSError) as error:
@@ -75,7 +102,8 @@ def _start_cell(control: socket.socket, channel: int, tier: jail.Tier) -> None:
     if pid == 0:
         try:
             control.close()
-            cell.main(channel, tier)
+            inner = socket.socket(fileno=channel)
+            cell.main(inner, tier, scratch, memory_mib, processes, packages)
         finally:
             os._exit(1)
     os.close(channel)

@@ -2,6 +2,7 @@
 # kind: function
 # verdicts: RE, WA
 # calls: 3
+# tiers: T1, T2
 
 import os
 import socket

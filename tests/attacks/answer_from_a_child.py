@@ -1,6 +1,6 @@
 """Forks during the call, so that two processes return to the harness."""
 # kind: function
-# verdicts: WA, RE, TLE
+# verdicts: WA, RE, TLE, SV
 
 import os
 

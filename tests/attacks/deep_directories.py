@@ -1,6 +1,6 @@
 """Leaves directories nested three thousand deep, for whoever cleans up by recursion or by path."""
 # kind: function
-# verdicts: WA, RE
+# verdicts: WA, RE, TLE
 # calls: 3
 
 import os

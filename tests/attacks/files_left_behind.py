@@ -1,7 +1,6 @@
-"""Leaves files wherever it can write, for the next test to find."""
+"""Leaves files wherever it can write, for the next program to find."""
 # kind: function
 # verdicts: WA, RE
-# calls: 3
 
 import os
 

@@ -1,6 +1,6 @@
 """Writes the judge's own kinds of message to every descriptor and ends."""
 # kind: function
-# verdicts: RE, WA
+# verdicts: RE, WA, SV
 
 import json
 import os

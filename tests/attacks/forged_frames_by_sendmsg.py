@@ -1,6 +1,6 @@
 """Writes the judge's messages to every descriptor that is a socket, with descriptors attached."""
 # kind: function
-# verdicts: RE, WA
+# verdicts: RE, WA, SV
 
 import json
 import os

@@ -1,6 +1,6 @@
 """Forks in every process as often as it can, sixty times at most."""
 # kind: stdin
-# verdicts: TLE, RE, WA
+# verdicts: TLE, RE, WA, MLE
 
 import os
 import time

@@ -1,6 +1,6 @@
 """Sends JSON that is nested a hundred thousand deep, to break the reader's stack."""
 # kind: function
-# verdicts: RE, WA, OLE
+# verdicts: RE, WA, OLE, SV
 
 import os
 import struct

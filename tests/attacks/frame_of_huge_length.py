@@ -1,6 +1,6 @@
 """Announces a message of four gigabytes and sends little of it."""
 # kind: function
-# verdicts: RE, WA, OLE
+# verdicts: RE, WA, OLE, SV
 
 import os
 

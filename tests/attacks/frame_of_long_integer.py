@@ -1,7 +1,7 @@
 """Sends an integer of 60,000 digits and one with an exponent, which are slow or impossible to
 read."""
 # kind: function
-# verdicts: RE, WA, OLE
+# verdicts: RE, WA, OLE, SV
 
 import os
 import struct

@@ -1,6 +1,6 @@
 """Sends well-formed JSON with other types than the reader expects, one oddity a call."""
 # kind: function
-# verdicts: RE, WA
+# verdicts: RE, WA, SV
 # calls: 9
 
 import json

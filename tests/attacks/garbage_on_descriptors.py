@@ -1,6 +1,6 @@
 """Writes bytes that are no message to every descriptor."""
 # kind: function
-# verdicts: RE, WA, OLE
+# verdicts: RE, WA, OLE, SV
 
 import os
 

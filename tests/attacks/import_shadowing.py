@@ -1,7 +1,6 @@
 """Puts modules called json, codecs and sitecustomize where the interpreter might look first."""
 # kind: function
 # verdicts: WA, RE
-# calls: 3
 
 import os
 import sys
@@ -11,7 +10,7 @@ def f(x):
     try:
         import sandbox_left_behind  # noqa: F401
 
-        return 918273644 + x  # the file of an earlier call was found
+        return 918273644 + x  # the file of an earlier program was found
     except ImportError:
         pass
     for name in ("json", "codecs", "sitecustomize", "usercustomize", "sandbox_left_behind"):

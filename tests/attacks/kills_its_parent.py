@@ -1,6 +1,6 @@
 """Kills the process that started it."""
 # kind: function
-# verdicts: WA, RE
+# verdicts: WA, RE, SV
 
 import os
 import signal

@@ -1,6 +1,6 @@
 """Fills 600 MB of files that have no name any more."""
 # kind: function
-# verdicts: WA, RE, MLE
+# verdicts: WA, RE, MLE, TLE
 # tiers: T1, T2
 
 import tempfile

@@ -1,6 +1,6 @@
 """Fills the buffers of socket pairs, made as large as it may, with 400 MB."""
 # kind: function
-# verdicts: WA, RE, MLE
+# verdicts: WA, RE, MLE, TLE
 # tiers: T1, T2
 
 import socket

@@ -1,6 +1,6 @@
 """Replaces the encoder of json by one that calls every value null."""
 # kind: function
-# verdicts: WA, RE
+# verdicts: WA, RE, SV
 
 import json
 

@@ -1,6 +1,6 @@
 """Answers the first call with rubbish at once, and computes for the later ones meanwhile."""
 # kind: function
-# verdicts: RE, WA, TLE
+# verdicts: RE, WA, TLE, SV
 # calls: 3
 # limits: {"wall_s": 0.7, "cpu_s": 0.3}
 

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import itertools
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -17,6 +20,24 @@ Judge = Callable[..., TestResult]
 def pool() -> Iterator[Pool]:
     with Pool(workers=2) as pool:
         yield pool
+
+
+@pytest.fixture(scope="session")
+def as_a_user() -> list[str]:
+    """A command that starts Python, 3.11 or newer, as user 4242. Skips where nothing can."""
+    if os.getuid() != 0:
+        pytest.skip("only root can become another user; these tests run as an ordinary one already")
+    become = ["setpriv", "--reuid=4242", "--regid=4242", "--clear-groups"]
+    for python in (os.path.realpath(sys.executable), "/usr/bin/python3"):
+        command = [*become, python, "-B"]
+        # It must be able to start itself, too, as the judge does.
+        code = (
+            "import ctypes, subprocess, sys; assert sys.version_info >= (3, 11); "
+            "subprocess.run([sys.executable, '-c', ''], check=True)"
+        )
+        if subprocess.run([*command, "-c", code], capture_output=True, cwd="/").returncode == 0:
+            return command
+    pytest.skip("no Python 3.11 here that another user can read")
 
 
 @pytest.fixture(scope="session")

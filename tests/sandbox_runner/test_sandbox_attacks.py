@@ -1,16 +1,22 @@
 """Programs that want a verdict they have not earned, or to do harm. None may pass, stay or spread.
 
-The corpus is judged once, in one batch, with an honest program between every two attacks; the tests
-look at what came of it. Programs and what is right for them stand in tests/attacks, one a file.
+The corpus is judged once a tier, in one batch, with an honest program between every two attacks;
+the tests look at what came of it. Programs and what is right for them stand in tests/attacks, one a
+file, and in tests/honest. As an ordinary user it is judged in a process of its own.
 """
 
 from __future__ import annotations
 
+import functools
+import json
 import os
+import shutil
+import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from corpus import (
@@ -39,28 +45,36 @@ class Aftermath:
     """The reports of the corpus by name, and what it changed on the machine."""
 
     def __init__(self, pool: Pool) -> None:
-        warm = list(pool.run([BYSTANDER] * 8))  # so that every zygote is there
-        assert all(r.all_passed for r in warm)
-        processes, files, here = _running(), _files(), set(os.listdir())
+        files, here = _files(), set(os.listdir())
+        before = _running()
         self.reports: dict[str, Report] = {}
         self.unharmed: list[Report] = []
-        for report in pool.run(_jobs(pool.tier)):
+        for report in pool.run(jobs(pool.tier)):
             if report.id == BYSTANDER.id:
                 self.unharmed.append(report)
             else:
                 self.reports[report.id] = report
-        self.tier = pool.tier
+        self.strangers = _strangers(before, pool)
+        wrong = Job("w", "def f(x): return 0", "function", (FunctionTest("1", (1,), SECRET),), "f")
+        self.afterwards = list(pool.run([BYSTANDER, wrong] * 4))
+        pool.close()
+        self.left_running = _running().keys() - before.keys()
         self.new_files = _files() - files
         self.new_files_here = set(os.listdir()) - here
-        self.strangers = _strangers(processes)
 
 
 @pytest.fixture(scope="module")
-def aftermath(pool: Pool) -> Aftermath:
-    return Aftermath(pool)
+def aftermaths() -> Callable[[str], Aftermath]:
+    """The aftermath of the corpus in a tier."""
+
+    @functools.cache
+    def judge(tier: jail.Tier) -> Aftermath:
+        return Aftermath(Pool(workers=2, allow_weak_isolation=True, tier=tier))
+
+    return judge
 
 
-def _jobs(tier: str) -> Iterator[Job]:
+def jobs(tier: str) -> Iterator[Job]:
     rest = [h for h in HONEST.values() if tier in h.tiers]
     for name, attack in ATTACKS.items():
         if tier in attack.tiers:
@@ -70,41 +84,85 @@ def _jobs(tier: str) -> Iterator[Job]:
         yield program.job(f"honest/{program.name}")
 
 
-@pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS)
-def test_an_attack_gains_nothing(attack: Attack, aftermath: Aftermath) -> None:
-    if aftermath.tier not in attack.tiers:
-        pytest.skip(f"has a point in {attack.tiers} only; this is {aftermath.tier}")
-    for result in aftermath.reports[f"attacks/{attack.name}"].tests:
+def _cases(programs: Mapping[str, Attack | Honest]) -> list[Any]:
+    return [
+        pytest.param(tier, program, id=f"{tier}-{name}")
+        for tier in jail.TIERS
+        for name, program in programs.items()
+        if tier in program.tiers
+    ]
+
+
+@pytest.mark.parametrize(("tier", "attack"), _cases(ATTACKS))
+def test_an_attack_gains_nothing(
+    tier: str, attack: Attack, aftermaths: Callable[[str], Aftermath]
+) -> None:
+    for result in aftermaths(tier).reports[f"attacks/{attack.name}"].tests:
         assert result.verdict is not Verdict.AC, result
         assert result.verdict in attack.verdicts, result
 
 
-@pytest.mark.parametrize("program", HONEST.values(), ids=HONEST)
-def test_an_honest_program_among_attacks_is_accepted(program: Honest, aftermath: Aftermath) -> None:
-    if aftermath.tier not in program.tiers:
-        pytest.skip(f"cannot run in {aftermath.tier}")
-    (result,) = aftermath.reports[f"honest/{program.name}"].tests
+@pytest.mark.parametrize(("tier", "program"), _cases(HONEST))
+def test_an_honest_program_among_attacks_is_accepted(
+    tier: str, program: Honest, aftermaths: Callable[[str], Aftermath]
+) -> None:
+    (result,) = aftermaths(tier).reports[f"honest/{program.name}"].tests
     assert result.verdict is Verdict.AC, result
 
 
-def test_bystanders_are_unharmed(aftermath: Aftermath) -> None:
+@pytest.mark.parametrize("tier", jail.TIERS)
+def test_the_machine_and_the_judge_are_as_before(
+    tier: str, aftermaths: Callable[[str], Aftermath]
+) -> None:
+    aftermath = aftermaths(tier)
     assert aftermath.unharmed
     assert [r for r in aftermath.unharmed if not r.all_passed] == []
-
-
-def test_no_process_is_left(aftermath: Aftermath) -> None:
+    verdicts = sorted(r.tests[0].verdict for r in aftermath.afterwards)
+    assert verdicts == ["AC"] * 4 + ["WA"] * 4
     assert aftermath.strangers == {}
-
-
-def test_no_file_is_left(aftermath: Aftermath) -> None:
+    assert aftermath.left_running == set()
     assert aftermath.new_files == set()
     assert aftermath.new_files_here == set()
 
 
-def test_the_pool_still_judges(aftermath: Aftermath, pool: Pool) -> None:
-    wrong = Job("w", "def f(x): return 0", "function", (FunctionTest("1", (1,), SECRET),), "f")
-    reports = list(pool.run([BYSTANDER, wrong] * 4))
-    assert sorted(r.tests[0].verdict for r in reports) == ["AC"] * 4 + ["WA"] * 4
+AS_A_USER = """
+import json, os, sys
+sys.path[:0] = [sys.argv[1], sys.argv[1] + "/tests"]
+import corpus
+from sandbox_runner.pool import Pool
+with Pool(workers=2, tier=sys.argv[2]) as pool:
+    programs = [*corpus.attacks().values(), *corpus.honest().values()]
+    jobs = [p.job(p.name) for p in programs if pool.tier in p.tiers]
+    verdicts = {r.id: [t.verdict for t in r.tests] for r in pool.run(jobs)}
+print(json.dumps([os.getuid(), verdicts]))
+"""
+
+
+@pytest.mark.parametrize("tier", ["T1", "T2"])
+def test_the_corpus_as_an_ordinary_user(tier: str, as_a_user: list[str]) -> None:
+    # A copy that others can read; the checkout may stand in a home directory.
+    with tempfile.TemporaryDirectory(prefix="checkout-") as copy:
+        root = Path(__file__).resolve().parents[2]
+        for folder in ("sandbox_runner", "tests/attacks", "tests/honest"):
+            shutil.copytree(root / folder, Path(copy, folder))
+        shutil.copy(root / "tests/corpus.py", Path(copy, "tests"))
+        for path in [Path(copy), *Path(copy).rglob("*")]:
+            path.chmod(0o755)
+        done = subprocess.run(
+            [*as_a_user, "-c", AS_A_USER, copy, tier],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            cwd="/",
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
+    uid, verdicts = json.loads(done.stdout)
+    assert uid == 4242
+    right = {a.name: set(a.verdicts) for a in ATTACKS.values() if tier in a.tiers}
+    right |= {h.name: {Verdict.AC} for h in HONEST.values() if tier in h.tiers}
+    assert verdicts.keys() == right.keys()
+    assert {n: v for n, v in verdicts.items() if not set(v) <= right[n]} == {}
 
 
 def test_the_corpus_is_large_enough() -> None:
@@ -187,11 +245,15 @@ def _running() -> dict[int, str]:
     return found
 
 
-def _strangers(before: dict[int, str]) -> dict[int, str]:
-    """Processes that the corpus left. A zygote may have been replaced, so their number counts."""
+def _strangers(before: dict[int, str], pool: Pool) -> dict[int, str]:
+    """Processes that the corpus left, beyond the zygotes (two processes in T1) and their cells."""
     deadline = time.monotonic() + 2
-    while len(running := _running()) > len(before) and time.monotonic() < deadline:
+    while True:
+        running = {pid: c for pid, c in _running().items() if pid not in before}
+        zygote = 2 if pool.tier == "T1" else 1
+        owned = sum(zygote * len(w._zygotes) + len(w._cells) for w in pool._running)
+        if len(running) <= owned:
+            return {}
+        if time.monotonic() > deadline:
+            return running
         time.sleep(0.02)
-    if len(running) <= len(before):
-        return {}
-    return {pid: command for pid, command in running.items() if pid not in before}

@@ -16,6 +16,11 @@ VALUES = st.recursive(
     max_leaves=8,
 )
 TEXTS = st.text(st.sampled_from("ab \n\t1.-e"), max_size=30)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=5,
+)
 FACTS = {"id": "t", "status": 0, "killed": None, "cpu_s": 0.1, "wall_s": 0.1, "peak_mib": 9.0}
 
 
@@ -105,6 +110,10 @@ def test_unknown_comparators_are_refused(name: str, kind: str) -> None:
         ({"status": 1, "stderr": "Traceback\nMemoryError\n"}, Verdict.MLE),
         ({"status": 1, "stderr": "numpy.core._exceptions.MemoryError: x"}, Verdict.MLE),
         ({"status": 1, "stderr": "ValueError: MemoryError"}, Verdict.RE),
+        ({"status": -31}, Verdict.SV),
+        ({"status": -24}, Verdict.TLE),
+        ({"status": -9, "killed": "memory"}, Verdict.MLE),
+        ({"status": -9, "killed": "tampering"}, Verdict.SV),
         ({"status": -6, "peak_mib": 500.0}, Verdict.MLE),
     ],
 )
@@ -116,25 +125,32 @@ def test_how_a_process_ends_decides(change: dict[str, Any], verdict: Verdict | N
 @pytest.mark.parametrize(
     "answer",
     [
-        None,
-        "",
-        "3",
-        "[]",
-        "{}",
-        '{"values": 3}',
-        '{"values": []}',
-        '{"values": [3]}',
-        '{"values": [{}]}',
-        '{"values": [{"value": {"$": "x"}}]}',
-        '{"values": [{"value": 1}, {"value": 1}]}',
-        '{"verdict": "AC"}',
+        {},
+        {"values": 3},
+        {"values": []},
+        {"values": [3]},
+        {"values": [{}]},
+        {"values": [{"value": {"$": "x"}}]},
+        {"values": [{"value": 1}, {"value": 1}]},
+        {"verdict": "AC"},
+        {"values": [{"value": 1}], "error": "ValueError"},
+        {"values": [{"value": 1}], "status": 3},
     ],
 )
-def test_no_forged_answer_passes(answer: str | None) -> None:
+def test_no_forged_answer_passes(answer: dict[str, Any]) -> None:
     test = FunctionTest("t", (1,), 1)
-    facts = {**FACTS, "stderr": "", "answer": answer}
+    facts = judge.facts_of_answer(answer)
     compare = judge.comparator(None, "function")
-    assert judge.judge_function(test, "f", compare, Limits(), facts).verdict == Verdict.RE
+    decision = judge.judge_function(test, compare, Limits(), facts, answer)
+    assert decision.verdict == Verdict.RE
+
+
+@given(st.dictionaries(st.sampled_from(["cpu_s", "wall_s", "peak_mib", "error", "status"]), JSON))
+def test_what_a_process_says_of_itself_is_never_believed_blindly(frame: dict[str, Any]) -> None:
+    facts = judge.facts_of_answer(frame)
+    assert all(0 <= facts[name] < 1e6 for name in ("cpu_s", "wall_s", "peak_mib"))
+    decision = judge.Decision(judge.failure(facts, Limits()) or Verdict.AC)
+    assert judge.result_of("t", decision, facts, ("", "")).verdict == decision.verdict
 
 
 @given(st.text(), st.integers(10, 100))
@@ -147,9 +163,9 @@ def test_texts_are_shortened_to_valid_unicode(text: str, limit: int) -> None:
 
 def test_results_read_well() -> None:
     test = FunctionTest("t", ([1], "a"), (1,), {"k": None})
-    shown = judge.result(test, Verdict.WA, entry_point="f", actual="x" * 10000)
-    assert shown.input == "f([1], 'a', k=None)"
-    assert shown.expected == "(1,)"
+    assert judge.describe(test, "f") == ("f([1], 'a', k=None)", "(1,)")
+    decision = judge.Decision(Verdict.WA, actual="x" * 10000)
+    shown = judge.result_of("t", decision, {}, judge.describe(test, "f"))
     assert 4000 < len(shown.actual) < 4200 and "left out" in shown.actual
     big = judge.result(FunctionTest("t", (), 10**5000), Verdict.WA)
     assert big.expected.startswith("0x")

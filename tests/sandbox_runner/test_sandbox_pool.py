@@ -20,7 +20,6 @@ from sandbox_runner.types import CheckTest, FunctionTest, Job, JobFormatError, L
 from sandbox_runner.worker import Worker
 
 ROOT = Path(__file__).resolve().parents[2]
-SYSTEM_PYTHON = Path("/usr/bin/python3")
 
 
 def echo(name: str, value: int = 1, program: str = "def f(x): return x") -> Job:
@@ -162,29 +161,40 @@ def test_a_cell_that_is_always_lost_is_an_internal_error() -> None:
         worker.stop()
 
 
-def test_a_compiler_that_does_not_end_is_the_program_s_fault(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("sandbox_runner.worker.GRACE_S", 0.05)
+def test_a_compiler_that_does_not_end_is_the_program_s_fault() -> None:
     limits = Limits(wall_s=0.05)
-    test = FunctionTest("t", (1,), 1)
+    tests = (FunctionTest("t", (1,), 1), FunctionTest("u", (2,), 2))
     with Pool(workers=1) as pool:
-        slow = Job("slow", "x = [1, 2]\n" * 200_000, "function", (test,), "f", limits=limits)
+        slow = Job("slow", "x = [1, 2]\n" * 200_000, "function", tests, "f", limits=limits)
         (report,) = pool.run([slow])
-        assert report.tests[0].verdict == "CE"
-        assert "compiling" in report.tests[0].stderr
+        assert [t.verdict for t in report.tests] == ["TLE", "TLE"]
+        assert "compiled" in report.tests[0].stderr
 
 
 def test_without_isolation_it_refuses_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(tier: jail.Tier) -> None:
+        if tier != "T3":
+            raise jail.IsolationError(f"the {tier} step: not permitted")
+
+    monkeypatch.setattr(pool_module, "probe", refuse)
+    with pytest.raises(jail.IsolationError, match=r"T1 step.*T2 step.*allow-weak-isolation"):
+        Pool(workers=1)
+    with pytest.raises(jail.IsolationError, match="T1 step"):
+        Pool(workers=1, tier="T1", allow_weak_isolation=True)
+    with pytest.raises(jail.IsolationError, match="allow-weak-isolation"):
+        Pool(workers=1, tier="T3")
+    with Pool(workers=1, allow_weak_isolation=True) as pool:
+        assert pool.tier == "T3"
+
+
+def test_a_strong_tier_is_preferred_to_a_weak_one(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(tier: jail.Tier) -> None:
         if tier == "T1":
             raise jail.IsolationError("user namespace: not permitted")
 
     monkeypatch.setattr(pool_module, "probe", refuse)
-    with pytest.raises(jail.IsolationError, match=r"user namespace.*allow-weak-isolation"):
-        Pool(workers=1)
     with Pool(workers=1, allow_weak_isolation=True) as pool:
-        assert pool.tier == "T3"
+        assert pool.tier == "T2"
 
 
 WEAK = {
@@ -194,7 +204,7 @@ WEAK = {
     "loop": ("import itertools\ndef f(x): return sum(itertools.repeat(0))", {"TLE"}),
     "memory": ("def f(x): return len(bytearray(1 << 33))", {"MLE"}),
     "flood": ("def f(x):\n  while True: print('x' * 100)", {"OLE"}),
-    "parent": ("import os\ndef f(x):\n  os.kill(os.getppid(), 9)\n  return 0", {"RE", "WA"}),
+    "parent": ("import os\ndef f(x):\n  os.kill(os.getppid(), 9)\n  return 0", {"SV"}),
     "daemon": (
         "import os, time\ndef f(x):\n  if os.fork() == 0:\n    os.setsid()\n"
         "    if os.fork() == 0: time.sleep(9999)\n    os._exit(0)\n  return x",
@@ -204,11 +214,10 @@ WEAK = {
 }
 
 
-def test_weak_isolation_still_judges_and_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool_module, "find_tier", lambda weak: "T3")
+def test_weak_isolation_still_judges_and_sweeps() -> None:
     limits = Limits(cpu_s=1, wall_s=2, memory_mib=256, output_kib=64)
     before = set(jail.descendants(os.getpid()))
-    with Pool(workers=2) as pool:
+    with Pool(workers=2, allow_weak_isolation=True, tier="T3") as pool:
         jobs = []
         for name, (program, _) in WEAK.items():
             test = FunctionTest("t", (1,), 1)
@@ -236,19 +245,9 @@ with Pool(workers=2) as pool:
 """
 
 
-def test_an_ordinary_script_and_an_ordinary_user(tmp_path: Path) -> None:
+def test_an_ordinary_script(tmp_path: Path) -> None:
     script = textwrap.dedent(SCRIPT.format(root=str(ROOT)))
-    command = [sys.executable, "-c", script]
-    assert _output(command) == "T1"
-    if os.getuid() != 0:
-        pytest.skip("only root can become another user; this one ran as an ordinary user")
-    if not SYSTEM_PYTHON.exists() or not os.stat(ROOT).st_mode & 0o005:
-        pytest.skip("no interpreter or checkout here that another user can read")
-    version = _output([str(SYSTEM_PYTHON), "-c", "import sys; print(sys.version_info >= (3, 11))"])
-    if version.strip() != "True":
-        pytest.skip("the system's Python is too old")
-    command = ["setpriv", "--reuid=4242", "--regid=4242", "--clear-groups", str(SYSTEM_PYTHON)]
-    assert _output([*command, "-B", "-c", script]) == "T1"
+    assert _output([sys.executable, "-c", script]) == "T1"
 
 
 def _output(command: list[str]) -> str:
