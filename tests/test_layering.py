@@ -108,7 +108,10 @@ def test_sandbox_runner_stands_alone() -> None:
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 tops = [node.module.split(".")[0]]
             for top in tops:
-                assert top == "sandbox_runner" or top in sys.stdlib_module_names, (name, top)
+                # Ray is an extra; the tests of the sandbox hold that only a function imports it.
+                if (name, top) != ("sandbox_runner.ray_cluster", "ray"):
+                    known = top == "sandbox_runner" or top in sys.stdlib_module_names
+                    assert known, (name, top)
 
 
 def test_mesh_axes_are_named_in_one_file_only() -> None:
