@@ -48,7 +48,6 @@ def main(
         return
     # The first process of a PID namespace gets from within only signals that it has a handler for.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    program.prepare()
     gc.collect()
     gc.freeze()
     with contextlib.suppress(BrokenPipeError):
@@ -76,9 +75,8 @@ def _serve(control: socket.socket, cell: jail.Cell) -> None:
         if pid == 0:
             _become_program(cell, control, nothing, payload, fds[4:])
         for target in (0, 1, 2):
-            os.dup2(
-                nothing, target
-            )  # never closed, or the next descriptors would come to lie there
+            # Never closed, or the next descriptors would come to lie there.
+            os.dup2(nothing, target)
         for fd in (payload, *fds[4:]):
             os.close(fd)
         pidfd = os.pidfd_open(pid)

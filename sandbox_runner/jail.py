@@ -25,11 +25,9 @@ import signal
 import socket
 import stat
 import sys
-import sysconfig
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from sandbox_runner import landlock, linux, seccomp
 
@@ -142,8 +140,7 @@ def fork_cell(tier: Tier) -> int:
         os.close(home)
 
 
-@dataclass(frozen=True)
-class Cell:
+class Cell(NamedTuple):
     """What a confined cell needs to know about itself.
 
     Attributes:
@@ -376,8 +373,10 @@ def _rules(readable: list[str], scratch: str) -> dict[int, list[str]]:
 
 
 def _interpreter_paths() -> Iterator[str]:
+    # As sysconfig has them, which is not imported because every fork would carry it.
+    library = f"{sys.platlibdir}/python{sys.version_info[0]}.{sys.version_info[1]}"
     paths = {sys.base_prefix, sys.base_exec_prefix, os.path.dirname(os.__file__)}
-    paths |= {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")}
+    paths |= {os.path.join(p, library) for p in (sys.base_prefix, sys.base_exec_prefix)}
     real = {os.path.realpath(p) for p in paths} | {os.path.abspath(p) for p in paths}
     for path in sorted(real):
         if path == "/":

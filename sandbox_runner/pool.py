@@ -41,7 +41,7 @@ class Pool:
     Attributes:
       tier: the isolation that its programs run under, see `sandbox_runner.jail`; the strongest that
         the machine offers, unless the caller asks for one.
-      workers: how many jobs run at once.
+      workers: how many jobs run at once; one a core unless said otherwise.
 
     Raises:
       jail.IsolationError: the machine does not offer the tier that was asked for, or neither T1 nor

@@ -21,7 +21,7 @@ import socket
 import struct
 import sys
 
-from sandbox_runner import cell, jail, linux
+from sandbox_runner import cell, jail, linux, program
 
 FORK = b"cell"
 LIMITS = struct.Struct("<II")  # of a program: MiB of memory, processes
@@ -47,6 +47,7 @@ def main(control_fd: int, tier: jail.Tier, packages: tuple[str, ...]) -> None:
 
     site.setquit()
     site.sethelper()
+    program.prepare()
     control = socket.socket(fileno=control_fd)
     linux.set_parent_death_signal(signal.SIGKILL)
     try:
