@@ -100,7 +100,7 @@ def _watch(
     control: socket.socket, cell: jail.Cell, poll: select.poll, pid: int, pidfd: int
 ) -> None:
     """Returns when the program has ended; carries out the orders about it until then."""
-    while all(fd != pidfd for fd, _ in poll.poll()):
+    while (pidfd, select.POLLIN) not in poll.poll():
         order = control.recv(64)
         if order == USAGE:
             control.send(USAGE + USED.pack(*jail.usage(cell, pid)))

@@ -146,8 +146,9 @@ class _Program:
         self.channel, *self.others = channels
 
     def run_main(self) -> int:
-        code = self._shared_code(self.others[0])
-        for fd in (self.channel, self.others[0]):
+        # A program that is compiled has nothing to say but its output, and no channel.
+        code = self._shared_code(self.others[0] if self.others else self.channel)
+        for fd in (self.channel, *self.others):
             os.close(fd)
         self._show_source(self.source)
         status, _ = _run_as_main(code)

@@ -148,6 +148,7 @@ class Trial:
                         self.limits,
                         stdin=stdin,
                         extra=[code],
+                        silent=index > 0,
                     )
                     attend(process)
                 ending = process.ending

@@ -130,6 +130,7 @@ class Process:
       extra: descriptors that it gets beside the usual ones.
       outs: reading ends of further pipes that are its stdout, one for each test.
       one_stream: stdout is not looked at, and goes where stderr goes.
+      silent: it has no channel.
 
     Raises:
       CellLostError: the cell is gone.
@@ -146,6 +147,7 @@ class Process:
         extra: Sequence[int] = (),
         outs: Sequence[int] = (),
         one_stream: bool = False,
+        silent: bool = False,
     ) -> None:
         self.cell, self.limits, self.tests = cell, limits, tests
         self.ending = Ending(outputs=[bytearray() for _ in range(1 + len(outs))])
@@ -160,24 +162,25 @@ class Process:
         null = os.open("/dev/null", os.O_RDONLY) if stdin is None else stdin
         out, out_end = os.pipe()
         self._err, err_end = (-1, out_end) if one_stream else os.pipe()
-        channel, channel_end = socket.socketpair()
-        self._channel = channel.detach()
+        ends = [out_end, err_end]
+        self._channel = -1
+        if not silent:
+            channel, channel_end = socket.socketpair()
+            self._channel = channel.detach()
+            ends.append(channel_end.detach())
         self._outs = [out, *outs]
         self._test_began = time.monotonic()
         self.wake = self._test_began + SHORT_S
         try:
-            fds = [payload, null, out_end, err_end, channel_end.fileno(), *extra]
-            cell.order(cells.RUN, fds)
+            cell.order(cells.RUN, [payload, null, *ends, *extra])
         except BaseException:
             self.close()
             raise
         finally:
             if stdin is None:
                 os.close(null)
-            os.close(out_end)
-            if not one_stream:
-                os.close(err_end)
-            channel_end.close()
+            for fd in set(ends):
+                os.close(fd)
 
     def is_short(self) -> bool:
         """Waits until it has ended, or a little while; whether it has. Raises CellLostError.
@@ -191,7 +194,8 @@ class Process:
     def listen(self) -> None:
         """Fills `sources`: what is to be called when a descriptor can be read."""
         self.sources[self.cell.control.fileno()] = self._read_control
-        self.sources[self._channel] = self._read_channel
+        if self._channel >= 0:
+            self.sources[self._channel] = self._read_channel
         if self._err >= 0:
             self.sources[self._err] = self._read_err
         for index, fd in enumerate(self._outs):
@@ -333,7 +337,7 @@ class Process:
         if touched or (ending.killed != "stop" and (ending.killed or status < 0)):
             self.cell.spent = True
         # No process fills them any more; in T3 one may have got away, hence no waiting.
-        if not ending.tampered:
+        if self._channel >= 0 and not ending.tampered:
             self._drain(self._channel, self._read_channel)
         if self._err >= 0:
             self._drain(self._err, self._read_err)
