@@ -16,6 +16,7 @@ import os
 import select
 import struct
 import time
+from collections.abc import Iterator
 from typing import Any
 
 MAX_DEPTH = 200
@@ -156,6 +157,36 @@ def read_payload(fd: int, max_bytes: int, deadline: float | None = None) -> byte
     if len(payload) < size:
         raise CodecError("a frame cut short")
     return payload
+
+
+class FrameBuffer:
+    """Frames out of bytes that arrive in any pieces, for a reader that cannot wait for the rest.
+
+    Holds no more than one frame of `max_bytes` and what was fed last.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
+        self._pending = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[Any]:
+        """The values, still encoded, of the frames that `data` completes.
+
+        Raises:
+          CodecError: a frame that is longer than allowed, or no JSON. What follows is lost.
+        """
+        self._pending += data
+        while len(self._pending) >= HEADER.size:
+            (size,) = HEADER.unpack_from(self._pending)
+            if size > self.max_bytes:
+                self._pending.clear()
+                raise CodecError(f"a frame of {size} bytes; at most {self.max_bytes} are allowed")
+            end = HEADER.size + size
+            if len(self._pending) < end:
+                return
+            payload = bytes(self._pending[HEADER.size : end])
+            del self._pending[:end]
+            yield loads(payload)
 
 
 def _read_exactly(fd: int, size: int, deadline: float | None) -> bytes:

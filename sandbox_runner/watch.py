@@ -153,8 +153,9 @@ class Process:
         self.ending = Ending(outputs=[bytearray() for _ in range(1 + len(outs))])
         self.running = True
         self.sources: dict[int, Handler] = {}
-        self._max_output, self._max_answer = limits.output_kib * 1024, max_answer(limits)
-        self._pending, self._stderr = bytearray(), bytearray()
+        self._max_output = limits.output_kib * 1024
+        self._frames = codec.FrameBuffer(max_answer(limits))
+        self._stderr = bytearray()
         self._answered = 0
         self._cpu_base = self._cpu_claimed = 0.0
         self._base_is_old = False
@@ -280,33 +281,18 @@ class Process:
             part = os.read(self._channel, _READ)
         except ConnectionResetError:
             return False  # it ended with something for it unread
-        self._pending += part
         try:
-            while not self.ending.tampered and (frame := self._next_frame()) is not None:
+            for frame in self._frames.feed(part):
                 self._take(frame)
         except codec.CodecError:
             self.ending.tampered = True
         if self.ending.tampered:
-            self._pending.clear()
             self.stop("tampering")
         return bool(part) and not self.ending.tampered
 
-    def _next_frame(self) -> dict[str, Any] | None:
-        size = codec.HEADER.size
-        if len(self._pending) < size:
-            return None
-        length = codec.HEADER.unpack(self._pending[:size])[0]
-        if length > self._max_answer:
-            raise codec.CodecError("a frame that is too long")
-        if len(self._pending) < size + length:
-            return None
-        frame = codec.loads(bytes(self._pending[size : size + length]))
-        del self._pending[: size + length]
+    def _take(self, frame: Any) -> None:
         if not isinstance(frame, dict):
             raise codec.CodecError("a frame is an object")
-        return frame
-
-    def _take(self, frame: dict[str, Any]) -> None:
         self.ending.frames.append(frame)
         if not any(key in frame for key in _ABOUT_IMPORT):
             self._answered += 1
@@ -317,7 +303,7 @@ class Process:
                 self._cpu_claimed += max(0.0, claim)
         # One answer to each test, and two frames about the program before them.
         if self._answered > self.tests or len(self.ending.frames) > self.tests + 2:
-            self.ending.tampered = True
+            raise codec.CodecError("more frames than tests")
         self._test_began = time.monotonic()
         self._base_is_old = True
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import os
@@ -170,6 +171,28 @@ def test_bad_frames(data: bytes, error: type[Exception]) -> None:
             codec.read_frame(reader, 1000)
     finally:
         os.close(reader)
+
+
+@given(st.lists(PLAIN, max_size=5), st.lists(st.integers(0, 200), max_size=8))
+def test_frames_come_out_of_any_pieces(values: list[Any], cuts: list[int]) -> None:
+    payloads = [codec.dumps(codec.encode(value)) for value in values]
+    stream = b"".join(codec.HEADER.pack(len(p)) + p for p in payloads)
+    edges = [0, *sorted(min(c, len(stream)) for c in cuts), len(stream)]
+    buffer = codec.FrameBuffer(1 << 20)
+    found = [f for a, b in itertools.pairwise(edges) for f in buffer.feed(stream[a:b])]
+    assert [codec.decode(f) for f in found] == values
+
+
+@given(st.lists(st.binary(max_size=300), max_size=12))
+def test_any_bytes_give_frames_or_codec_error_in_bounded_memory(pieces: list[bytes]) -> None:
+    buffer = codec.FrameBuffer(64)
+    for piece in pieces:
+        try:
+            for frame in buffer.feed(piece):
+                json.dumps(frame)
+        except codec.CodecError:
+            pass
+        assert len(buffer._pending) <= 64 + codec.HEADER.size + len(piece)
 
 
 def test_frames_respect_size_and_deadline() -> None:
