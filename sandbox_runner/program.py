@@ -5,8 +5,8 @@ is compared elsewhere, with values that were never in it.
 
 The payload is a marshalled dict {"mode", "program", "entry_point", "max_answer", …}: it comes from
 the supervisor, and holds nothing but plain values. By mode:
-  "stdin":   run as `__main__`, once. The channels are the supervisor's and a memfd for the compiled
-             code: whoever finds it empty compiles and seals it, later tests of the program read it.
+  "stdin":   run as `__main__`, once, and before that leave (code, source) in a memfd, sealed. That
+             is the payload of the program's other tests, which have no channel.
   "batch":   run as `__main__` once for each pair of further channels (stdin, stdout).
   "calls":   {"tests": [[[args, kwargs], …], …]}: import it and make the calls of each test.
   "serve":   import it and answer calls that arrive on a pair of pipes (in, out).
@@ -83,6 +83,8 @@ def run(payload: int, channels: list[int]) -> int:
     """`main` without its end; returns the exit status."""
     job = marshal.loads(os.pread(payload, os.fstat(payload).st_size, 0))
     os.close(payload)
+    if not channels:
+        return _run_whole(*job)
     program = _Program(job, channels)
     try:
         return _MODES[job["mode"]](program)
@@ -101,11 +103,14 @@ def _rehearse(mode: str) -> None:
     payload = os.memfd_create("rehearsal")
     os.pwrite(payload, marshal.dumps(job, 2), 0)
     channels = [os.open("/dev/null", os.O_RDWR)]
+    code = os.memfd_create("code", os.MFD_ALLOW_SEALING)
     if mode == "stdin":
-        channels.append(os.memfd_create("code", os.MFD_ALLOW_SEALING))
-    run(payload, channels)
-    if mode == "calls":
+        run(payload, [*channels, os.dup(code)])
+        run(code, [])
+    else:
+        run(payload, channels)
         os.close(channels[0])
+        os.close(code)
 
 
 _REHEARSALS = 10  # the interpreter specializes a function after eight calls
@@ -146,20 +151,18 @@ class _Program:
         self.channel, *self.others = channels
 
     def run_main(self) -> int:
-        # A program that is compiled has nothing to say but its output, and no channel.
-        code = self._shared_code(self.others[0] if self.others else self.channel)
-        for fd in (self.channel, *self.others):
-            os.close(fd)
-        self._show_source(self.source)
-        status, _ = _run_as_main(code)
-        _finish_threads()
-        atexit._run_exitfuncs()
-        return _flush(status)
+        code = self._compile()
+        memfd = self.others[0]
+        os.pwrite(memfd, marshal.dumps((code, self.source)), 0)
+        fcntl.fcntl(memfd, fcntl.F_ADD_SEALS, SEALS)
+        os.close(memfd)
+        os.close(self.channel)
+        return _run_whole(code, self.source)
 
     def run_batch(self) -> int:
         code = self._compile()
         self._send({"compiled": True})
-        self._show_source(self.source)
+        _show_source(self.source)
         pairs = list(zip(self.others[::2], self.others[1::2], strict=True))
         for stdin, out in pairs:
             os.dup2(stdin, 0)
@@ -236,7 +239,7 @@ class _Program:
         module.__dict__["candidate"] = candidate
         if self.entry_point:
             module.__dict__[self.entry_point] = candidate
-        self._show_source(source)
+        _show_source(source)
         try:
             code = _compiled(source)
             receive()  # the program is imported
@@ -256,7 +259,7 @@ class _Program:
         # reads stdin) does not run; `import __main__` and pickling by name still find the module.
         code = self._compile()
         self._send({"compiled": True})
-        self._show_source(self.source)
+        _show_source(self.source)
         module = _module("solution")
         sys.modules["__main__"] = module
         try:
@@ -271,26 +274,12 @@ class _Program:
         self._send({"ready": True})
         return function
 
-    def _shared_code(self, memfd: int) -> CodeType:
-        """The program's code, from the memfd, or compiled and left there for its other tests."""
-        if size := os.fstat(memfd).st_size:
-            code: CodeType = marshal.loads(os.pread(memfd, size, 0))
-            return code
-        code = self._compile()
-        os.pwrite(memfd, marshal.dumps(code), 0)
-        fcntl.fcntl(memfd, fcntl.F_ADD_SEALS, SEALS)
-        return code
-
     def _compile(self) -> CodeType:
         try:
             return _compiled(self.source)
         except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as error:
             self._send({"compiled": False, "error": _shown(error)})
             raise _EndedError(1) from None
-
-    def _show_source(self, source: str) -> None:
-        # Read when a traceback or inspect asks for it.
-        linecache.cache[FILENAME] = (lambda: source,)
 
     def _send(self, frame: dict[str, Any]) -> None:
         self._write(self.channel, frame)
@@ -386,6 +375,20 @@ def _decode(data: Any) -> Any:
     if isinstance(data, list):
         return [codec.decode(v) for v in data]
     return {k: codec.decode(v) for k, v in data.items()}
+
+
+def _run_whole(code: CodeType, source: str) -> int:
+    """Runs a program to the end of its threads and hooks; returns the exit status."""
+    _show_source(source)
+    status, _ = _run_as_main(code)
+    _finish_threads()
+    atexit._run_exitfuncs()
+    return _flush(status)
+
+
+def _show_source(source: str) -> None:
+    # Read when a traceback or inspect asks for it.
+    linecache.cache[FILENAME] = (lambda: source,)
 
 
 def _run_as_main(code: CodeType) -> tuple[int, str]:

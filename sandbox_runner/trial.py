@@ -144,10 +144,10 @@ class Trial:
                 with _memfd(test.input.encode("utf-8", "surrogateescape")) as stdin:
                     process = Process(
                         self.cell(self.job, "program"),
-                        payload,
+                        payload if index == 0 else code,
                         self.limits,
                         stdin=stdin,
-                        extra=[code],
+                        extra=[code] if index == 0 else (),
                         silent=index > 0,
                     )
                     attend(process)
