@@ -85,9 +85,8 @@ class Ending:
 class CellHandle:
     """The control socket of a cell, and the hold on its life."""
 
-    def __init__(self, control: socket.socket, pidfd: int, holds_all: bool) -> None:
+    def __init__(self, control: socket.socket, pidfd: int) -> None:
         self.control, self.pidfd = control, pidfd
-        self.holds_all = holds_all  # no process of a program survives its end
         self.poll = select.poll()
         self.poll.register(control, select.POLLIN)
         self.spent = False  # a program left its mark on it, so no other one shall follow
@@ -322,7 +321,8 @@ class Process:
         ending.status, ending.peak_mib = status, peak_mib
         if touched or (ending.killed != "stop" and (ending.killed or status < 0)):
             self.cell.spent = True
-        # No process fills them any more; in T3 one may have got away, hence no waiting.
+        # No process fills them any more, so what is there is all. Nobody waits for their end: a
+        # descriptor on its way through a socket, or in T3 a process that got away, may hold it.
         if self._channel >= 0 and not ending.tampered:
             self._drain(self._channel, self._read_channel)
         if self._err >= 0:
@@ -338,8 +338,7 @@ class Process:
         self.close()
 
     def _drain(self, fd: int, read: Handler) -> None:
-        if self.running or not self.cell.holds_all:
-            os.set_blocking(fd, False)
+        os.set_blocking(fd, False)
         with contextlib.suppress(BlockingIOError):
             while read():
                 pass

@@ -233,7 +233,7 @@ class _Zygote:
             raise
         finally:
             theirs.close()
-        return _Cell(CellHandle(ours, pidfd, self.tier != "T3"), limits, scratch)
+        return _Cell(CellHandle(ours, pidfd), limits, scratch)
 
     def signal_kill(self) -> None:
         """Kills it without waiting, from any thread."""
