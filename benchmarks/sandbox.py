@@ -25,7 +25,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 
 from sandbox_runner.pool import Pool
 from sandbox_runner.types import CheckTest, FunctionTest, Job, Limits, StdinTest
@@ -64,6 +64,7 @@ ASSERTS = "".join(
 Runner = Callable[[int], float]  # runs so many programs; how many a second
 
 _numbers = itertools.count()
+_executors: list[Executor] = []  # of the peers, to be ended with the run
 
 
 def jobs(kind: str, count: int) -> list[Job]:
@@ -97,6 +98,7 @@ def ours(pool: Pool, kind: str) -> Runner:
 
 def peer(one: Callable[[str], bool], workers: int, threads: bool = False) -> Runner:
     executor = (ThreadPoolExecutor if threads else ProcessPoolExecutor)(workers)
+    _executors.append(executor)
 
     def run(count: int) -> float:
         notes = [f"# {number}\n" for number in itertools.islice(_numbers, count)]
@@ -237,6 +239,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         compare("check", ours(pool, "check"), checks, count // 2)
         kill_latency(pool)
         scaling(pool, count)
+    for executor in _executors:
+        executor.shutdown()
 
 
 TIER, WORKERS = "", 0
