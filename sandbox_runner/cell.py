@@ -91,7 +91,8 @@ def _serve(control: socket.socket, cell: jail.Cell) -> None:
             os.waitstatus_to_exitcode(status),
             usage.ru_utime + usage.ru_stime + others_cpu_s,
             usage.ru_maxrss / 1024,
-            others or changed != before,
+            # Older kernels keep time too coarsely to tell a change from the mount itself.
+            others or changed != before or bool(os.listdir(cell.scratch)),
         )
         control.send(END + ending)
 

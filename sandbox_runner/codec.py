@@ -71,7 +71,10 @@ def decode(data: Any, depth: int = 0) -> Any:
             case "float":
                 return {"inf": math.inf, "-inf": -math.inf, "nan": math.nan}[data["repr"]]
             case "complex":
-                return complex(*(decode(p) for p in data["parts"]))
+                parts = [decode(p, depth + 1) for p in data["parts"]]
+                if [type(p) for p in parts] != [float, float]:
+                    raise CodecError("a complex number has two floats")
+                return complex(*parts)
             case "bytes":
                 return bytes.fromhex(data["hex"])
             case "tuple":
@@ -82,7 +85,9 @@ def decode(data: Any, depth: int = 0) -> Any:
                 return frozenset(decode(v, depth + 1) for v in data["items"])
             case "dict":
                 return {decode(k, depth + 1): decode(v, depth + 1) for k, v in data["pairs"]}
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except CodecError:
+        raise
+    except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
         raise CodecError(f"malformed {data['$']!r} object: {error}") from error
     raise CodecError(f"unknown type tag {data['$']!r}")
 

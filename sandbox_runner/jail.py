@@ -34,6 +34,7 @@ from sandbox_runner import landlock, linux, seccomp
 Tier = Literal["T1", "T2", "T3"]
 TIERS: tuple[Tier, ...] = ("T1", "T2", "T3")
 
+PACKAGES = "/packages"  # where packages lie in T1, whatever the scratch directory may cover
 NOBODY = 65534  # the host uid and gid of programs when the judge runs as root
 INNER_ID = 1000  # the uid and gid that a program sees in T1
 SCRATCH_MIB = 64
@@ -43,6 +44,7 @@ MAX_STACK_MIB = 64
 
 _MIB = 1 << 20
 _PAGE = resource.getpagesize()
+_RESIDENT = (b"RssAnon:", b"RssShmem:", b"RssFile:")
 _TICKS = os.sysconf("SC_CLK_TCK")
 _SYSTEM = ("usr", "lib", "lib32", "lib64", "bin", "sbin")
 _DEVICES = tuple(f"/dev/{name}" for name in ("null", "zero", "full", "random", "urandom"))
@@ -259,21 +261,33 @@ def usage(cell: Cell, pid: int) -> tuple[float, float]:
         cpu_s = time.clock_gettime(clock) + _waited_cpu(pid)
     except OSError:
         return 0.0, 0.0  # it ended meanwhile
-    private, shared = 0, 0
+    memory_kib, mapped_kib = 0, 0
     for member in members:
         try:
-            with open(f"/proc/{member}/statm", "rb") as file:
-                resident, sharing = map(int, file.read().split()[1:3])
+            # Shared memory is summed, for each process may have its own; only files are the same.
+            anonymous, shared, files = _resident_kib(member)
             if member != pid:
                 other = linux.process_cpu_clock(member)
                 cpu_s += time.clock_gettime(other) + _waited_cpu(member)
         except OSError:
             continue
-        private += resident - sharing
-        shared = max(shared, sharing)
+        memory_kib += anonymous + shared
+        mapped_kib = max(mapped_kib, files)
     if len(members) < 2:
         return cpu_s, _scratch_use(cell)
-    return cpu_s, (private + shared) * _PAGE / _MIB + _scratch_use(cell)
+    return cpu_s, (memory_kib + mapped_kib) / 1024 + _scratch_use(cell)
+
+
+def _resident_kib(pid: int) -> tuple[int, int, int]:
+    """Resident (anonymous, shared, file) memory in KiB, zeros for a process that has ended."""
+    # A process whose first thread has ended shows its memory at the others only.
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{task}/status", "rb") as file:
+            text = file.read()
+        if b"RssAnon:" in text:
+            found = [int(text.partition(name)[2].split(None, 1)[0]) for name in _RESIDENT]
+            return found[0], found[1], found[2]
+    return 0, 0, 0
 
 
 def _scratch_use(cell: Cell) -> float:
@@ -330,7 +344,7 @@ def _become(uid: int) -> None:
 def _change_root(packages: tuple[str, ...]) -> None:
     """Moves into a read-only root of bind mounts that holds an interpreter and little else."""
     linux.mount("none", "/", None, linux.MS_REC | linux.MS_PRIVATE)
-    sources = [*_interpreter_paths(), *packages]
+    sources = list(_interpreter_paths())
     stage = _staging_directory(sources)
     linux.mount("tmpfs", stage, "tmpfs", linux.MS_NOSUID | linux.MS_NODEV, "size=1m,mode=755")
     for name in _SYSTEM:
@@ -341,6 +355,8 @@ def _change_root(packages: tuple[str, ...]) -> None:
     for source in sources:
         if not os.path.exists(stage + source):
             _bind(source, stage)
+    for package in packages:
+        _bind(package, stage, f"{PACKAGES}/{os.path.basename(package)}")
     for device in _DEVICES:
         _bind(device, stage)
     for name, target in {
@@ -396,8 +412,8 @@ def _staging_directory(sources: list[str]) -> str:
     raise IsolationError("no directory to mount the root on: /mnt or /tmp must exist")
 
 
-def _bind(source: str, stage: str) -> None:
-    target = stage + source
+def _bind(source: str, stage: str, place: str | None = None) -> None:
+    target = stage + (place or source)
     if stat.S_ISDIR(os.stat(source).st_mode):
         os.makedirs(target, exist_ok=True)
     else:

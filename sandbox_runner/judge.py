@@ -297,7 +297,15 @@ def _answers(
         if not isinstance(items, list) or len(items) != count:
             raise codec.CodecError("not one value for each call")
         return [_answer(item) for item in items]
-    except (codec.CodecError, KeyError, TypeError, AttributeError) as error:
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        ArithmeticError,
+        RecursionError,
+    ) as error:
+        # Whatever a program sends is its own failure, never ours.
         return Decision(Verdict.RE, note=f"no readable answer from the program: {error}")
 
 

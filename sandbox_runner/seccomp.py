@@ -77,6 +77,9 @@ _NEVER_HONEST = {
 
 _REFUSED = {
     "socket": (41, 198),
+    "bind": (49, 200),
+    "listen": (50, 201),
+    "connect": (42, 203),
     "setsockopt": (54, 208),  # socket pairs are allowed, but their buffers are not to grow
     # Memory that no limit counts, or that would outlive the program.
     "memfd_create": (319, 279),

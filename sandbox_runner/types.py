@@ -144,12 +144,13 @@ def test_from_json(data: Mapping[str, Any], where: str = "test") -> TestCase:
         if keys == {"id", "input", "output"}:
             if not all(isinstance(data[k], str) for k in ("input", "output")):
                 raise JobFormatError(f"{where}: 'input' and 'output' are strings")
+            data["input"].encode("utf-8", "surrogateescape")
             return StdinTest(**data)
         if keys == {"id", "code"}:
             if not isinstance(data["code"], str):
                 raise JobFormatError(f"{where}: 'code' is a string")
             return CheckTest(**data)
-    except (codec.CodecError, AttributeError, TypeError) as error:
+    except (codec.CodecError, AttributeError, TypeError, UnicodeEncodeError) as error:
         raise JobFormatError(f"{where}: {error}") from error
     raise JobFormatError(
         f"{where}: keys {sorted(keys)} fit no kind of test: (id, args, kwargs, expected), "

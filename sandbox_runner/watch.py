@@ -158,7 +158,7 @@ class Process:
         self._answered = 0
         self._cpu_base = self._cpu_claimed = 0.0
         self._base_is_old = False
-        self._asked = False
+        self._asked, self._asked_at = False, 0.0
         null = os.open("/dev/null", os.O_RDONLY) if stdin is None else stdin
         out, out_end = os.pipe()
         self._err, err_end = (-1, out_end) if one_stream else os.pipe()
@@ -210,14 +210,15 @@ class Process:
 
     def look(self, now: float) -> None:
         """Called at `wake`: asks for what is used, ends an overrun. Raises CellLostError."""
-        if self.ending.killed or (self._asked and now < self._test_began + self.limits.wall_s):
+        if self.ending.killed or (self._asked and now >= self._asked_at + GRACE_S):
             raise CellLostError("the cell does not answer")
         if now >= self._test_began + self.limits.wall_s:
             self.stop("wall")
             return
-        self._asked = True
-        self.wake = min(now + GRACE_S, self._test_began + self.limits.wall_s)
-        self.cell.order(cells.USAGE)
+        if not self._asked:
+            self._asked, self._asked_at = True, now
+            self.cell.order(cells.USAGE)
+        self.wake = min(self._asked_at + GRACE_S, self._test_began + self.limits.wall_s)
 
     def close(self) -> None:
         """Closes every descriptor of this process."""
@@ -299,7 +300,8 @@ class Process:
                 self._finish_out(self._answered)
             claim = frame.get("cpu_s")
             if isinstance(claim, float) and math.isfinite(claim):
-                self._cpu_claimed += max(0.0, claim)
+                # No more than one core can have given since the last answer.
+                self._cpu_claimed += min(max(0.0, claim), time.monotonic() - self._test_began)
         # One answer to each test, and two frames about the program before them.
         if self._answered > self.tests or len(self.ending.frames) > self.tests + 2:
             raise codec.CodecError("more frames than tests")

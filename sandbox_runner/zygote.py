@@ -52,7 +52,7 @@ def main(control_fd: int, tier: jail.Tier, packages: tuple[str, ...]) -> None:
     linux.set_parent_death_signal(signal.SIGKILL)
     try:
         jail.enter_zygote(tier, packages)
-        _import_packages(packages)
+        _import_packages(packages, tier)
     except (jail.IsolationError, OSError, ImportError) as error:
         control.send(f"error {error}".encode()[:4096])
         return
@@ -76,9 +76,11 @@ def main(control_fd: int, tier: jail.Tier, packages: tuple[str, ...]) -> None:
     jail.kill_all_others(tier)
 
 
-def _import_packages(packages: tuple[str, ...]) -> None:
+def _import_packages(packages: tuple[str, ...], tier: jail.Tier) -> None:
     for path in packages:
         parent, name = os.path.split(path)
+        if tier == "T1":
+            parent = jail.PACKAGES
         if name.isidentifier():
             sys.path.append(parent)
             importlib.import_module(name)

@@ -1,6 +1,7 @@
 """Starts forty sleeping threads, more than it may have at once."""
 # kind: function
 # verdicts: WA, RE, MLE
+# tiers: T1
 
 import threading
 import time

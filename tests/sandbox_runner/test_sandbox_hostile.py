@@ -15,6 +15,7 @@ import pytest
 from sandbox_runner import jail
 from sandbox_runner.pool import Pool
 from sandbox_runner.types import (
+    CheckTest,
     FunctionTest,
     Job,
     Limits,
@@ -146,3 +147,10 @@ def _running() -> set[int]:
         if state != b"Z":
             found.add(pid)
     return found
+
+
+def test_an_exception_cannot_end_the_iteration_of_test_code(pool: Pool) -> None:
+    check = CheckTest("t", "for i, e in zip(map(candidate, [1, 2]), [2, 3]):\n    assert i == e")
+    job = Job("x", "def f(x): raise StopIteration", "function", (check,), "f", limits=LIMITS)
+    (report,) = pool.run([job])
+    assert report.tests[0].verdict == Verdict.RE, report
