@@ -64,7 +64,7 @@ def interrupted_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, lis
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=120)
         assert process.returncode in (0, 1), errors
-        # A signal that arrives inside a callback of JAX's is lost there, with a notice; the run goes on.
+        # A signal that arrives inside a callback of JAX's is lost there, with a notice.
         lost = r"Exception ignored in: <function _xla_gc_callback.*?KeyboardInterrupt: *\n"
         errors = re.sub(lost, "", errors, flags=re.DOTALL)
         assert "Traceback" not in errors, errors
