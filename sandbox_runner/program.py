@@ -11,8 +11,8 @@ the supervisor, and holds nothing but plain values. By mode:
   "calls":   {"tests": [[[args, kwargs], …], …]}: import it and make the calls of each test.
   "serve":   import it and answer calls that arrive on a pair of pipes (in, out).
   "tester":  {"code"}: run test code whose `candidate` calls the program over a pair of pipes.
-On the supervisor's channel go {"compiled": false, "error"}, or {"ready": true} once the program
-is imported and then one frame for each test, in their order.
+On the supervisor's channel go {"compiled": false, "error"}, or {"compiled": true}, then {"ready":
+true} once the program is imported, and one frame for each test, in their order.
 """
 
 from __future__ import annotations

@@ -75,7 +75,7 @@ class Trial:
         self,
         job: Job,
         plan: Plan,
-        cell: Callable[[Job, Role], CellHandle],
+        cell: Callable[[Role], CellHandle],
         results: dict[str, TestResult],
     ) -> None:
         self.job, self.plan, self.cell, self.results = job, plan, cell, results
@@ -104,7 +104,7 @@ class Trial:
         calls = [self.plan.calls[t.id] for t in tests]
         with self._payload("calls", tests=calls) as payload:
             process = Process(
-                self.cell(self.job, "program"),
+                self.cell("program"),
                 payload,
                 self.limits,
                 tests=len(tests),
@@ -143,7 +143,7 @@ class Trial:
             for index, test in enumerate(tests):
                 with _memfd(test.input.encode("utf-8", "surrogateescape")) as stdin:
                     process = Process(
-                        self.cell(self.job, "program"),
+                        self.cell("program"),
                         payload if index == 0 else code,
                         self.limits,
                         stdin=stdin,
@@ -166,7 +166,7 @@ class Trial:
     def _run_batch(self, tests: list[StdinTest]) -> None:
         tests = tests[:_BATCH]
         outs: list[int] = []
-        handle = self.cell(self.job, "program")
+        handle = self.cell("program")
         with self._payload("batch") as payload, contextlib.ExitStack() as stack:
             extra: list[int] = []
             for test in tests:
@@ -214,14 +214,14 @@ class Trial:
                 self._payload("tester", program="", code=test.code) as test_payload,
             ):
                 serving = Process(
-                    self.cell(self.job, "program"),
+                    self.cell("program"),
                     payload,
                     self.limits,
                     extra=[calls, replies_end],
                 )
                 try:
                     testing = Process(
-                        self.cell(self.job, "tests"),
+                        self.cell("tests"),
                         test_payload,
                         self.limits,
                         tests=1,

@@ -46,7 +46,7 @@ class Ending:
 
     Attributes:
       status: exit status, negative for a signal.
-      killed: why it was killed: "cpu", "wall", "memory", "output", "stop"; else None.
+      killed: why it was killed: "cpu", "wall", "memory", "output", "tampering", "stop"; or None.
       tampered: it wrote to its channel what no runner of programs writes.
       cpu_s: CPU seconds since the last answer, all its processes together.
       wall_s: seconds since the last answer.
@@ -123,7 +123,7 @@ class Process:
     """A program's process, which runs from the moment this object is made.
 
     Args:
-      payload: a descriptor of the JSON text that says what to run; see `program`.
+      payload: a descriptor of what it is to run; see `program`.
       stdin: a descriptor; None for /dev/null.
       tests: how many answers it will give; 0 where its end is the answer.
       extra: descriptors that it gets beside the usual ones.

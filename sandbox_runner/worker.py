@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter, OrderedDict
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Literal
 
@@ -71,9 +71,11 @@ class Worker:
         blamed: Counter[str] = Counter()
         error = "the pool was closed"
         plan = self._plan(job)
+        limits = int(job.limits.memory_mib), int(job.limits.processes)
+        cell = partial(self._cell, image_of(job), limits)
         while not self._interrupted and (left := [t for t in plan.tests if t.id not in results]):
             try:
-                trial.Trial(job, plan, self.cell, results).run()
+                trial.Trial(job, plan, cell, results).run()
             except _StartError as failure:
                 error = str(failure)
                 break
@@ -92,14 +94,12 @@ class Worker:
                 results[test.id] = judge.result(test, Verdict.IE, note=f"not judged: {error}")
         return Report(job.id, self.tier, tuple(results[t.id] for t in job.tests))
 
-    def cell(self, job: Job, role: trial.Role) -> CellHandle:
-        """A cell for a program of `job`, or for its test code, that no program has touched.
+    def _cell(self, image: Image, limits: tuple[int, int], role: trial.Role) -> CellHandle:
+        """A cell for a program, or for test code, that no program has touched.
 
         Raises CellLostError, or OSError, where none can be made.
         """
-        image = image_of(job)
         cell = self._cells.get((image, role))
-        limits = int(job.limits.memory_mib), int(job.limits.processes)
         if cell is not None and (cell.handle.spent or cell.limits != limits):
             self._cells.pop((image, role)).close()
             cell = None
