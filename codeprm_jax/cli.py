@@ -6,11 +6,14 @@ when they are called, so that `codeprm --help` needs none of their libraries.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import logging
+import os
 import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
 from codeprm_jax import __version__
@@ -51,9 +54,9 @@ def run(argv: Sequence[str]) -> int:
         return 2
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING)
     logging.getLogger("codeprm_jax").setLevel(logging.INFO)
-    previous = signal.signal(signal.SIGTERM, _terminate)
     try:
-        return _call(name, rest)
+        with _interrupts():
+            return _call(name, rest)
     except InputError as error:
         return _fail(name, str(error), 2)
     except RunError as error:
@@ -64,8 +67,6 @@ def run(argv: Sequence[str]) -> int:
         if error.filename or error.errno:
             return _fail(name, f"{error}; what was finished is kept, run the command again", 1)
         raise
-    finally:
-        signal.signal(signal.SIGTERM, previous)
 
 
 def usage() -> str:
@@ -93,6 +94,30 @@ def _call(name: str, rest: list[str]) -> int:
 def _fail(name: str, message: str, code: int) -> int:
     sys.stderr.write(f"codeprm {name}: {message}\n")
     return code
+
+
+@contextlib.contextmanager
+def _interrupts() -> Iterator[None]:
+    """Makes SIGTERM an interrupt, and lets no interrupt be lost.
+
+    Python runs a signal's handler wherever it is, and what is raised inside a destructor or a
+    callback of the garbage collector (JAX has one) is reported and dropped. So it is sent again, a
+    moment later: at once, it would be raised inside the hook.
+    """
+
+    def unraisable(caught: sys.UnraisableHookArgs) -> None:
+        if isinstance(caught.exc_value, KeyboardInterrupt):
+            threading.Timer(0.01, os.kill, (os.getpid(), signal.SIGINT)).start()
+        else:
+            report(caught)
+
+    previous, report = signal.signal(signal.SIGTERM, _terminate), sys.unraisablehook
+    sys.unraisablehook = unraisable
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+        sys.unraisablehook = report
 
 
 def _terminate(*_: object) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import signal
 import subprocess
 import sys
 import time
@@ -12,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from codeprm_jax import cli
+from codeprm_jax.commands import report
 
 
 @dataclass(frozen=True)
@@ -129,3 +132,23 @@ def test_list_and_show(codeprm: Callable[..., Result]) -> None:
     assert listed.returncode == 0 and "bank/best_trade" in listed.stdout
     shown = codeprm("problems", "show", "best_trade")
     assert "largest profit" in shown.stdout and "private tests, not shown" in shown.stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_inside_a_callback_of_the_collector_is_not_lost(
+    number: int, monkeypatch: pytest.MonkeyPatch, codeprm: Callable[..., Result]
+) -> None:
+    def interrupted(phase: str, info: object) -> None:
+        gc.callbacks.remove(interrupted)
+        signal.raise_signal(number)
+
+    def command() -> int:
+        gc.callbacks.append(interrupted)
+        gc.collect()
+        time.sleep(5)  # the second try arrives here
+        return 0
+
+    monkeypatch.setattr(report, "main", command)
+    result = codeprm("report")
+    assert result.returncode == 1 and "interrupted" in result.stderr
+    assert "Traceback" not in result.stderr
