@@ -32,6 +32,7 @@ RULES: Mapping[str, tuple[str, ...]] = {
     "vocab": ("tensor",),
     "heads": ("tensor",),
     "mlp": ("tensor",),
+    "lora_rank": (),
     "norm": (),
 }
 

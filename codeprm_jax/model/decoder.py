@@ -1,4 +1,4 @@
-"""The process reward model: a Qwen2 decoder with a scalar value head, in Flax NNX.
+"""The process reward model: a decoder with a score head, in Flax NNX.
 
 NNX defines the modules and their initial values; `create` splits them once into a graph definition
 and a nested dict of arrays, and all later code is plain JAX on that dict. Layers are stacked along
@@ -7,35 +7,41 @@ a leading axis and scanned: one layer is compiled, however many there are.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
 from codeprm_jax.model.attention import segment_attention
-from codeprm_jax.model.config import ModelConfig
+from codeprm_jax.model.config import PROJECTIONS, ModelConfig
+from codeprm_jax.model.rope import rotate
 from codeprm_jax.sharding import constrain
 
 Params = dict[str, Any]
+Keys = Callable[[str], jax.Array | None]  # the dropout key of a projection, None for no dropout
 
-# Logical axes of each parameter by the last two names of its path; see codeprm_jax.sharding.
-_AXES: dict[tuple[str, str], tuple[str, ...]] = {
-    ("embed_tokens", "embedding"): ("vocab", "embed"),
-    ("q_proj", "kernel"): ("embed", "heads"),
-    ("k_proj", "kernel"): ("embed", "heads"),
-    ("v_proj", "kernel"): ("embed", "heads"),
-    ("o_proj", "kernel"): ("heads", "embed"),
-    ("q_proj", "bias"): ("heads",),
-    ("k_proj", "bias"): ("heads",),
-    ("v_proj", "bias"): ("heads",),
-    ("gate_proj", "kernel"): ("embed", "mlp"),
-    ("up_proj", "kernel"): ("embed", "mlp"),
-    ("down_proj", "kernel"): ("mlp", "embed"),
-    ("input_layernorm", "scale"): ("norm",),
-    ("post_attention_layernorm", "scale"): ("norm",),
-    ("norm", "scale"): ("norm",),
-    ("score", "kernel"): ("embed", "norm"),
+
+class Context(NamedTuple):
+    """What every layer reads beside the residual stream: int32[batch, length] each."""
+
+    segment_ids: jax.Array
+    positions: jax.Array
+
+
+# Logical axes of inputs and outputs of each matrix; see codeprm_jax.sharding.
+_MATRICES: dict[str, tuple[str, str]] = {
+    "embed_tokens": ("vocab", "embed"),
+    "q_proj": ("embed", "heads"),
+    "k_proj": ("embed", "heads"),
+    "v_proj": ("embed", "heads"),
+    "o_proj": ("heads", "embed"),
+    "gate_proj": ("embed", "mlp"),
+    "up_proj": ("embed", "mlp"),
+    "down_proj": ("mlp", "embed"),
+    "dense": ("embed", "norm"),
+    "out": ("embed", "norm"),
 }
 
 
@@ -44,24 +50,55 @@ def logical_axes(path: tuple[str, ...]) -> tuple[str, ...]:
 
     Raises KeyError on a path that is no parameter's.
     """
-    axes = _AXES[path[-2], path[-1]]
+    module, kind = path[-2:]
+    if kind == "scale":
+        axes: tuple[str, ...] = ("norm",)
+    else:
+        inputs, outputs = _MATRICES[module]
+        axes = {
+            "embedding": (inputs, outputs),
+            "kernel": (inputs, outputs),
+            "bias": (outputs,),
+            "lora_a": (inputs, "lora_rank"),
+            "lora_b": ("lora_rank", outputs),
+        }[kind]
     return ("layers", *axes) if "layers" in path else axes
 
 
-def rotate(x: jax.Array, positions: jax.Array, theta: float) -> jax.Array:
-    """Rotary position embedding (Su et al. 2021), halves rotated as in the Qwen2 and Llama code.
+class Linear(nnx.Module):
+    """x W + b, and the low-rank adapter of a frozen W where the config asks for one.
 
-    Args:
-      x: [batch, length, heads, head_dim].
-      positions: int32[batch, length], counted from each example's start.
+    Products are in the config's dtype; parameters are kept as they are given. The adapter's B
+    starts at zero, so that a new adapter changes nothing.
     """
-    half = x.shape[-1] // 2
-    frequencies = theta ** (-jnp.arange(half, dtype=jnp.float32) / half)
-    angles = positions[..., None, None].astype(jnp.float32) * frequencies
-    cos, sin = jnp.cos(angles), jnp.sin(angles)
-    first, second = jnp.split(x.astype(jnp.float32), 2, axis=-1)
-    rotated = jnp.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)
-    return rotated.astype(x.dtype)
+
+    def __init__(
+        self, name: str, config: ModelConfig, rngs: nnx.Rngs, use_bias: bool = False
+    ) -> None:
+        inputs, outputs = config.projection_shape(name)
+        self.dtype = jnp.dtype(config.dtype)
+        self.lora = config.lora if config.lora.rank and name in config.lora.targets else None
+        normal = nnx.initializers.normal(inputs**-0.5)
+        self.kernel = nnx.Param(normal(rngs.params(), (inputs, outputs), jnp.float32))
+        self.bias = nnx.Param(jnp.zeros(outputs, jnp.float32)) if use_bias else None
+        if self.lora:
+            shape = (inputs, self.lora.rank)
+            self.lora_a = nnx.Param(normal(rngs.params(), shape, jnp.float32))
+            self.lora_b = nnx.Param(jnp.zeros((self.lora.rank, outputs), jnp.float32))
+
+    def __call__(self, x: jax.Array, dropout_key: jax.Array | None = None) -> jax.Array:
+        """[..., inputs] -> [..., outputs]; without a key nothing is dropped."""
+        x = x.astype(self.dtype)
+        y = x @ self.kernel[...].astype(self.dtype)
+        if self.bias is not None:
+            y = y + self.bias[...].astype(self.dtype)
+        if self.lora:
+            if dropout_key is not None and self.lora.dropout:
+                kept = jax.random.bernoulli(dropout_key, 1 - self.lora.dropout, x.shape)
+                x = jnp.where(kept, x / (1 - self.lora.dropout), 0)
+            low = x @ self.lora_a[...].astype(self.dtype)
+            y = y + low @ self.lora_b[...].astype(self.dtype) * self.lora.scale
+        return y
 
 
 class Attention(nnx.Module):
@@ -69,58 +106,102 @@ class Attention(nnx.Module):
 
     def __init__(self, config: ModelConfig, rngs: nnx.Rngs) -> None:
         self.config = config
-        q, kv = config.num_heads * config.head_dim, config.num_kv_heads * config.head_dim
-        self.q_proj = _linear(config.hidden_size, q, config, rngs, use_bias=True)
-        self.k_proj = _linear(config.hidden_size, kv, config, rngs, use_bias=True)
-        self.v_proj = _linear(config.hidden_size, kv, config, rngs, use_bias=True)
-        self.o_proj = _linear(q, config.hidden_size, config, rngs)
+        self.q_proj = Linear("q_proj", config, rngs, use_bias=config.qkv_bias)
+        self.k_proj = Linear("k_proj", config, rngs, use_bias=config.qkv_bias)
+        self.v_proj = Linear("v_proj", config, rngs, use_bias=config.qkv_bias)
+        self.o_proj = Linear("o_proj", config, rngs)
+        if config.qk_norm:
+            self.q_norm = _norm(config.head_dim, config, rngs)
+            self.k_norm = _norm(config.head_dim, config, rngs)
 
-    def __call__(self, x: jax.Array, segment_ids: jax.Array, positions: jax.Array) -> jax.Array:
+    def __call__(self, x: jax.Array, context: Context, keys: Keys) -> jax.Array:
         """[batch, length, embed] -> the same shape."""
         config = self.config
         heads = (*x.shape[:2], -1, config.head_dim)
-        query = rotate(self.q_proj(x).reshape(heads), positions, config.rope_theta)
-        key = rotate(self.k_proj(x).reshape(heads), positions, config.rope_theta)
-        value = self.v_proj(x).reshape(heads)
+        query = self.q_proj(x, keys("q_proj")).reshape(heads)
+        key = self.k_proj(x, keys("k_proj")).reshape(heads)
+        value = self.v_proj(x, keys("v_proj")).reshape(heads)
+        if config.qk_norm:
+            query, key = self.q_norm(query), self.k_norm(key)
+        query = rotate(query, context.positions, config.rope)
+        key = rotate(key, context.positions, config.rope)
         query, key, value = (
             constrain(a, "batch", "length", "activation_heads", None) for a in (query, key, value)
         )
-        mixed = segment_attention(query, key, value, segment_ids)
-        return self.o_proj(mixed.reshape(*x.shape[:2], -1))
+        mixed = segment_attention(query, key, value, context.segment_ids)
+        return self.o_proj(mixed.reshape(*x.shape[:2], -1), keys("o_proj"))
 
 
 class MLP(nnx.Module):
     """SwiGLU."""
 
     def __init__(self, config: ModelConfig, rngs: nnx.Rngs) -> None:
-        self.gate_proj = _linear(config.hidden_size, config.intermediate_size, config, rngs)
-        self.up_proj = _linear(config.hidden_size, config.intermediate_size, config, rngs)
-        self.down_proj = _linear(config.intermediate_size, config.hidden_size, config, rngs)
+        self.gate_proj = Linear("gate_proj", config, rngs)
+        self.up_proj = Linear("up_proj", config, rngs)
+        self.down_proj = Linear("down_proj", config, rngs)
 
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: jax.Array, keys: Keys) -> jax.Array:
         """[batch, length, embed] -> the same shape."""
-        return self.down_proj(jax.nn.silu(self.gate_proj(x)) * self.up_proj(x))
+        gate = jax.nn.silu(self.gate_proj(x, keys("gate_proj")))
+        return self.down_proj(gate * self.up_proj(x, keys("up_proj")), keys("down_proj"))
 
 
 class DecoderLayer(nnx.Module):
     """One pre-norm block."""
 
     def __init__(self, config: ModelConfig, rngs: nnx.Rngs) -> None:
-        self.input_layernorm = _norm(config, rngs)
+        self.input_layernorm = _norm(config.hidden_size, config, rngs)
         self.self_attn = Attention(config, rngs)
-        self.post_attention_layernorm = _norm(config, rngs)
+        self.post_attention_layernorm = _norm(config.hidden_size, config, rngs)
         self.mlp = MLP(config, rngs)
 
-    def __call__(self, x: jax.Array, segment_ids: jax.Array, positions: jax.Array) -> jax.Array:
+    def __call__(
+        self, x: jax.Array, context: Context, dropout_key: jax.Array | None = None
+    ) -> jax.Array:
         """[batch, length, embed] -> the same shape."""
-        x = x + self.self_attn(self.input_layernorm(x), segment_ids, positions)
+
+        def keys(name: str) -> jax.Array | None:
+            number = PROJECTIONS.index(name)
+            return None if dropout_key is None else jax.random.fold_in(dropout_key, number)
+
+        x = x + self.self_attn(self.input_layernorm(x), context, keys)
         x = constrain(x, "batch", "length", "activation_embed")
-        x = x + self.mlp(self.post_attention_layernorm(x))
+        x = x + self.mlp(self.post_attention_layernorm(x), keys)
         return constrain(x, "batch", "length", "activation_embed")
 
 
+class ScoreHead(nnx.Module):
+    """The hidden state of a step tag to one logit, in float32."""
+
+    def __init__(self, config: ModelConfig, rngs: nnx.Rngs) -> None:
+        def linear(inputs: int, outputs: int, scale: float, use_bias: bool) -> nnx.Linear:
+            return nnx.Linear(
+                inputs,
+                outputs,
+                use_bias=use_bias,
+                dtype=jnp.float32,
+                param_dtype=jnp.float32,
+                kernel_init=nnx.initializers.normal(scale),
+                rngs=rngs,
+            )
+
+        hidden = config.hidden_size
+        self.two_layers = config.head == "mlp"
+        if self.two_layers:
+            self.dense = linear(hidden, hidden, hidden**-0.5, use_bias=True)
+        # As in the authors' release: a first score is close to one half, whatever the hidden state.
+        self.out = linear(hidden, 1, 1 / (hidden + 1), use_bias=config.head != "value")
+
+    def __call__(self, hidden: jax.Array) -> jax.Array:
+        """[batch, length, embed] -> float32[batch, length]."""
+        hidden = hidden.astype(jnp.float32)
+        if self.two_layers:
+            hidden = jax.nn.relu(self.dense(hidden))
+        return self.out(hidden)[..., 0]
+
+
 class ProcessRewardModel(nnx.Module):
-    """Decoder and value head: one logit a token, read at step tags only."""
+    """Decoder and score head: one logit a token, read at step tags only."""
 
     def __init__(self, config: ModelConfig, rngs: nnx.Rngs) -> None:
         self.config = config
@@ -134,32 +215,38 @@ class ProcessRewardModel(nnx.Module):
         )
         keys = nnx.split_rngs(splits=config.num_layers)
         self.layers = keys(nnx.vmap(lambda r: DecoderLayer(config, r), in_axes=0, out_axes=0))(rngs)
-        self.norm = _norm(config, rngs)
-        self.score = nnx.Linear(
-            config.hidden_size,
-            1,
-            use_bias=False,
-            dtype=jnp.float32,
-            param_dtype=jnp.float32,
-            kernel_init=nnx.initializers.normal(0.02),
-            rngs=rngs,
-        )
+        self.norm = _norm(config.hidden_size, config, rngs)
+        self.score = ScoreHead(config, rngs)
 
     def hidden_states(
-        self, tokens: jax.Array, segment_ids: jax.Array, positions: jax.Array
+        self,
+        tokens: jax.Array,
+        segment_ids: jax.Array,
+        positions: jax.Array,
+        dropout_key: jax.Array | None = None,
     ) -> jax.Array:
         """The normalised last hidden states, [batch, length, embed] in the compute dtype."""
+        config, context = self.config, Context(segment_ids, positions)
         x = constrain(self.embed_tokens(tokens), "batch", "length", "activation_embed")
         graph, stacked = nnx.split(self.layers)
 
-        def layer(x: jax.Array, params: Any) -> tuple[jax.Array, None]:
-            return nnx.merge(graph, params)(x, segment_ids, positions), None
+        def layer(x: jax.Array, inputs: Any) -> tuple[jax.Array, None]:
+            params, key = inputs
+            return nnx.merge(graph, params)(x, context, key), None
 
-        x, _ = jax.lax.scan(jax.checkpoint(layer) if self.config.remat else layer, x, stacked)
+        if config.remat != "none":
+            policy = jax.checkpoint_policies.dots_with_no_batch_dims_saveable
+            layer = jax.checkpoint(layer, policy=policy if config.remat == "dots" else None)
+        keys = None if dropout_key is None else jax.random.split(dropout_key, config.num_layers)
+        x, _ = jax.lax.scan(layer, x, (stacked, keys))
         return self.norm(x)
 
     def __call__(
-        self, tokens: jax.Array, segment_ids: jax.Array, positions: jax.Array
+        self,
+        tokens: jax.Array,
+        segment_ids: jax.Array,
+        positions: jax.Array,
+        dropout_key: jax.Array | None = None,
     ) -> jax.Array:
         """Value logits, float32[batch, length]; sigmoid gives a score in [0, 1].
 
@@ -167,9 +254,9 @@ class ProcessRewardModel(nnx.Module):
           tokens: int32[batch, length].
           segment_ids: int32[batch, length]; 0 is padding, equal ids are one example.
           positions: int32[batch, length], from 0 in each example.
+          dropout_key: a PRNG key in training with adapters; without it nothing is dropped.
         """
-        hidden = self.hidden_states(tokens, segment_ids, positions)
-        return self.score(hidden.astype(jnp.float32))[..., 0]
+        return self.score(self.hidden_states(tokens, segment_ids, positions, dropout_key))
 
 
 def create(config: ModelConfig, seed: jax.Array | int) -> Params:
@@ -184,9 +271,10 @@ def apply(
     tokens: jax.Array,
     segment_ids: jax.Array,
     positions: jax.Array,
+    dropout_key: jax.Array | None = None,
 ) -> jax.Array:
     """Value logits, float32[batch, length], of the model with these parameters."""
-    return bind(config, params)(tokens, segment_ids, positions)
+    return bind(config, params)(tokens, segment_ids, positions, dropout_key)
 
 
 def bind(config: ModelConfig, params: Params) -> ProcessRewardModel:
@@ -197,24 +285,10 @@ def bind(config: ModelConfig, params: Params) -> ProcessRewardModel:
     return nnx.merge(graph, state, rest)
 
 
-def _linear(
-    inputs: int, outputs: int, config: ModelConfig, rngs: nnx.Rngs, use_bias: bool = False
-) -> nnx.Linear:
-    return nnx.Linear(
-        inputs,
-        outputs,
-        use_bias=use_bias,
-        dtype=jnp.dtype(config.dtype),
-        param_dtype=jnp.float32,
-        kernel_init=nnx.initializers.normal(inputs**-0.5),
-        rngs=rngs,
-    )
-
-
-def _norm(config: ModelConfig, rngs: nnx.Rngs) -> nnx.RMSNorm:
+def _norm(width: int, config: ModelConfig, rngs: nnx.Rngs) -> nnx.RMSNorm:
     # Computed in float32 whatever the input; the result goes back to the compute dtype.
     return nnx.RMSNorm(
-        config.hidden_size,
+        width,
         epsilon=config.rms_norm_eps,
         dtype=jnp.dtype(config.dtype),
         param_dtype=jnp.float32,

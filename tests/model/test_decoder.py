@@ -11,7 +11,7 @@ import pytest
 from codeprm_jax.files import InputError
 from codeprm_jax.model import decoder
 from codeprm_jax.model.attention import segment_attention
-from codeprm_jax.model.config import ModelConfig
+from codeprm_jax.model.config import ModelConfig, RopeConfig
 from tests.conftest import TINY, random_tokens, tiny_params
 
 
@@ -85,7 +85,7 @@ def test_hidden_states_are_those_of_transformers(kv_heads: int) -> None:
     from transformers import Qwen2Config
     from transformers.models.qwen2.modeling_qwen2 import Qwen2Model
 
-    config = replace(TINY, num_kv_heads=kv_heads, rope_theta=1e6)
+    config = replace(TINY, num_kv_heads=kv_heads, rope=RopeConfig(theta=1e6))
     torch.manual_seed(0)
     theirs = Qwen2Model(
         Qwen2Config(
@@ -95,7 +95,7 @@ def test_hidden_states_are_those_of_transformers(kv_heads: int) -> None:
             num_hidden_layers=config.num_layers,
             num_attention_heads=config.num_heads,
             num_key_value_heads=config.num_kv_heads,
-            rope_parameters={"rope_type": "default", "rope_theta": config.rope_theta},
+            rope_parameters={"rope_type": "default", "rope_theta": config.rope.theta},
             rms_norm_eps=config.rms_norm_eps,
         )
     ).eval()
@@ -139,7 +139,7 @@ def test_remat_and_dtype_do_what_they_say() -> None:
         loss = lambda p: (decoder.apply(config, p, tokens, at * 0 + 1, at) ** 2).sum()  # noqa: E731
         return jax.jit(jax.grad(loss))(params)
 
-    plain, again = grads(TINY), grads(replace(TINY, remat=True))
+    plain, again = grads(TINY), grads(replace(TINY, remat="full"))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), plain, again)
     half = replace(TINY, dtype="bfloat16")
     model = decoder.bind(half, params)

@@ -94,7 +94,7 @@ def test_golden_shardings_of_parameters_and_moments() -> None:
         "layers.self_attn.v_proj.bias": PartitionSpec(None, "tensor"),
         "layers.self_attn.v_proj.kernel": PartitionSpec(None, "fsdp", "tensor"),
         "norm.scale": PartitionSpec(None),
-        "score.kernel": PartitionSpec("fsdp", None),
+        "score.out.kernel": PartitionSpec("fsdp", None),
     }
     moments = Counter()
     for path, sharding in jax.tree_util.tree_flatten_with_path(shardings.opt_state)[0]:
