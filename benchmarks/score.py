@@ -23,8 +23,8 @@ from codeprm_jax.data.pipeline import step_input
 from codeprm_jax.scoring.engine import StepScorer
 from codeprm_jax.sharding import make_mesh
 from codeprm_jax.traces.dataset import read_split
-from codeprm_jax.training.checkpoints import load_model
 from codeprm_jax.training.loop import make_forward
+from codeprm_jax.training.model_directory import load_model
 
 
 def main() -> None:
@@ -34,7 +34,7 @@ def main() -> None:
     inputs = [step_input(r) for r in records][:count]
     scorer = StepScorer(run)
     model = load_model(run, make_mesh())
-    forward = make_forward(model.directory.config)
+    forward = make_forward(model.config)
     limit = model.directory.layout.config.max_tokens
 
     def padded() -> list[np.ndarray]:
@@ -60,7 +60,7 @@ def main() -> None:
         "benchmark": "score",
         "device": jax.devices()[0].device_kind,
         "traces": len(inputs),
-        "parameters": model.directory.config.num_params(),
+        "parameters": model.config.num_params(),
         "traces_per_second": round(len(inputs) / mine, 1),
         "peer": f"one forward a trace, padded to {limit}",
         "peer_traces_per_second": round(len(inputs) / peer, 1),

@@ -63,8 +63,9 @@ class LayoutConfig:
     Attributes:
       feedback: whether program and feedback are shown.
       max_tokens: of one example; the middle of feedback, program and statement gives way to it.
-      step_tag: text of the tag; must be one token.
+      step_tag: text of the tag, or its entry in the vocabulary; must be one token.
       problem, thoughts, program, feedback_marker, review: text before each part.
+      separator: text between a tag and the next step.
     """
 
     feedback: bool = True
@@ -75,14 +76,17 @@ class LayoutConfig:
     program: str = "<|program|>"
     feedback_marker: str = "<|feedback|>"
     review: str = "<|review|>"
+    separator: str = ""
 
     @classmethod
-    def for_qwen(cls, feedback: bool = True, max_tokens: int = 3500) -> LayoutConfig:
-        """The layout for a Qwen2.5 vocabulary, with the release's step tag."""
+    def for_checkpoint(
+        cls, feedback: bool = True, max_tokens: int = 3500, step_tag: str = QWEN_STEP_TAG
+    ) -> LayoutConfig:
+        """The layout for a pretrained vocabulary: parts are marked in words."""
         return cls(
             feedback=feedback,
             max_tokens=max_tokens,
-            step_tag=QWEN_STEP_TAG,
+            step_tag=step_tag,
             problem="Problem:\n",
             thoughts="\nThoughts:\n",
             program="\nProgram:\n",
@@ -92,8 +96,11 @@ class LayoutConfig:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> LayoutConfig:
-        """Reads the JSON form."""
-        return cls(**data)
+        """Reads the JSON form. Raises InputError on unknown fields."""
+        try:
+            return cls(**data)
+        except TypeError as error:
+            raise InputError(f"layout: {error}") from error
 
     def to_json(self) -> dict[str, Any]:
         """The JSON form."""
@@ -110,17 +117,12 @@ class Layout:
     def __init__(self, config: LayoutConfig, tokenizer: Tokenizer) -> None:
         self.config = config
         self.tokenizer = tokenizer
-        tag = tokenizer.encode_marker(config.step_tag)
-        if len(tag) != 1:
-            raise InputError(
-                f"step tag {config.step_tag!r} is {len(tag)} tokens of this tokenizer, not one; "
-                "choose a tag from its vocabulary"
-            )
-        self.tag = tag[0]
+        self.tag = tokenizer.token_id(config.step_tag, "step tag")
         self._markers = {
             name: tokenizer.encode_marker(getattr(config, name))
             for name in ("problem", "thoughts", "program", "feedback_marker", "review")
         }
+        self._separator = tokenizer.encode_marker(config.separator) if config.separator else []
         # Encoded on its own, so that its ids do not depend on what stands around it.
         self._newline = tokenizer.encode(["\n"])[0]
         self._ellipsis = tokenizer.encode([" … "])[0]
@@ -158,6 +160,7 @@ class Layout:
         )
         fixed = sum(map(len, tagged)) + sum(map(len, markers))
         fixed += sum(map(len, listed)) if self.config.feedback else 0
+        fixed += max(0, len(thoughts) - 1) * len(self._separator)
         pieces = self._fit(pieces, self.config.max_tokens - fixed, fixed)
 
         tokens = mark["problem"] + pieces[0]
@@ -168,8 +171,8 @@ class Layout:
         else:
             tokens = tokens + mark["thoughts"]
         positions = []
-        for thought in tagged:
-            tokens += thought
+        for number, thought in enumerate(tagged):
+            tokens = tokens + (self._separator if number else []) + thought
             positions.append(len(tokens) - 1)
         return Example(np.array(tokens, np.int32), np.array(positions, np.int32))
 

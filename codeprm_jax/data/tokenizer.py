@@ -7,6 +7,7 @@ always encoded as plain text: a program that spells out a special token cannot p
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,15 +29,24 @@ SPECIAL_TOKENS = (
     "<|review|>",
 )
 
+# Of a tokenizer's folder, in any of its forms.
+FILES = (
+    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
+    *("vocab.json", "merges.txt", "tokenizer.model", "chat_template.jinja", "chat_template.json"),
+)
+
 
 class Tokenizer:
     """Text to ids.
 
     Args:
       backend: a fast tokenizer; the object is copied, so that the caller's keeps its settings.
+      source: the folder that it was read from; `save` copies its files, and with them what only
+        other programs need, such as a chat template.
     """
 
-    def __init__(self, backend: tokenizers.Tokenizer) -> None:
+    def __init__(self, backend: tokenizers.Tokenizer, source: Path | None = None) -> None:
+        self.source = source
         self.backend = tokenizers.Tokenizer.from_str(backend.to_str())
         self.backend.no_truncation()
         self.backend.no_padding()
@@ -56,12 +66,31 @@ class Tokenizer:
         """Ids of our own text, special tokens in it recognised."""
         return self.backend.encode(text, add_special_tokens=False).ids
 
+    def token_id(self, text: str, what: str) -> int:
+        """The id of one token, by its text or as it is written in the vocabulary.
+
+        Raises InputError, in which `what` names it, if the text is several tokens.
+        """
+        entry = self.backend.token_to_id(text)
+        ids = self.encode_marker(text) if entry is None else [entry]
+        if len(ids) != 1:
+            raise InputError(
+                f"{what} {text!r} is {len(ids)} tokens of this tokenizer, not one; choose one from "
+                "its vocabulary"
+            )
+        return ids[0]
+
     def decode(self, ids: Sequence[int]) -> str:
         """The text of some ids, special tokens included."""
         return self.backend.decode(list(ids), skip_special_tokens=False)
 
     def save(self, directory: Path) -> None:
         """Writes a folder that transformers.AutoTokenizer reads."""
+        if self.source is not None:
+            for path in (self.source / name for name in FILES):
+                if path.is_file() and self.source.resolve() != directory.resolve():
+                    shutil.copyfile(path, directory / path.name)
+            return
         from transformers import PreTrainedTokenizerFast
 
         fast = PreTrainedTokenizerFast(
@@ -96,7 +125,7 @@ def load_tokenizer(directory: Path | str) -> Tokenizer:
     if not directory.is_dir():
         raise InputError(f"tokenizer folder {directory} does not exist")
     if (single := directory / "tokenizer.json").is_file():
-        return Tokenizer(tokenizers.Tokenizer.from_file(str(single)))
+        return Tokenizer(tokenizers.Tokenizer.from_file(str(single)), directory)
     try:
         fast: Any = AutoTokenizer.from_pretrained(str(directory), local_files_only=True)
     except (OSError, ValueError) as error:
@@ -104,4 +133,4 @@ def load_tokenizer(directory: Path | str) -> Tokenizer:
     backend = getattr(fast, "backend_tokenizer", None)
     if backend is None:
         raise InputError(f"{directory}: only fast tokenizers are supported, not {type(fast)}")
-    return Tokenizer(backend)
+    return Tokenizer(backend, directory)

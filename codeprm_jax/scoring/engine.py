@@ -16,8 +16,8 @@ from jax.sharding import Mesh
 from codeprm_jax.data.layout import Example, StepInput
 from codeprm_jax.data.packing import pack_row
 from codeprm_jax.sharding import batch_divisor, make_mesh
-from codeprm_jax.training.checkpoints import load_model
 from codeprm_jax.training.loop import make_forward
+from codeprm_jax.training.model_directory import load_model
 from codeprm_jax.training.step import put_batch
 
 MIN_BUCKET = 128
@@ -46,26 +46,27 @@ class StepScorer:
     depends on its own length only: it gets the same scores alone and in any batch.
 
     Args:
-      run: run directory of a training.
+      path: run or model directory, see `training.model_directory`.
       mesh: devices; default all, as replicas.
       tokens_per_batch: padded tokens in a full batch.
 
     Raises:
-      InputError: `run` holds no model.
+      InputError: `path` holds no model.
     """
 
     def __init__(
-        self, run: Path | str, mesh: Mesh | None = None, tokens_per_batch: int = 8192
+        self, path: Path | str, mesh: Mesh | None = None, tokens_per_batch: int = 8192
     ) -> None:
         self.mesh = mesh or make_mesh()
-        model = load_model(run, self.mesh)
+        model = load_model(path, self.mesh)
         self.layout, self.target = model.directory.layout, model.directory.target
         self.step = model.step
         self._params = model.params
-        # Any training changes these few numbers: they tell one model from another.
-        norm = np.asarray(model.params["norm"]["scale"])
-        self.fingerprint = f"step {self.step}, {hashlib.blake2b(norm.tobytes()).hexdigest()[:16]}"
-        self._forward = make_forward(model.directory.config)
+        # Any training changes its head: these few numbers tell one model from another.
+        head = [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(model.params["score"])]
+        digest = hashlib.blake2b(b"".join(head)).hexdigest()[:16]
+        self.fingerprint = digest if self.step is None else f"step {self.step}, {digest}"
+        self._forward = make_forward(model.config)
         self._tokens_per_batch = tokens_per_batch
         self.buckets = tuple(length_buckets(self.layout.config.max_tokens))
         self.compiled: set[tuple[int, int]] = set()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from codeprm_jax.data.layout import QWEN_STEP_TAG
 from codeprm_jax.files import InputError
 from codeprm_jax.model.config import ModelConfig
 from codeprm_jax.sharding import MeshConfig
@@ -19,12 +20,15 @@ class DataConfig:
 
     Attributes:
       data_dir: folder that `codeprm build` wrote.
-      tokenizer: folder of a checkpoint's tokenizer; None trains one on the training split.
+      tokenizer: folder of a checkpoint's tokenizer; None is that of `checkpoint`, or, without
+        one, a tokenizer trained on the training split.
       vocab_size: of a tokenizer that is trained.
       feedback: whether the PRM reads program and feedback.
       target: "pass_rate", the paper's label (mean share of passed tests over the rollouts through a
         step), or "success_rate" (share of those rollouts that pass everything).
       row_tokens: length of a packed row, and the limit of one example.
+      step_tag: closes a step in a checkpoint's vocabulary, in which it must be one token; a
+        tokenizer that is trained has a tag of its own.
     """
 
     data_dir: Path = Path("data")
@@ -33,6 +37,7 @@ class DataConfig:
     feedback: bool = True
     target: Target = "pass_rate"
     row_tokens: int = 1024
+    step_tag: str = QWEN_STEP_TAG
 
 
 @dataclass(frozen=True)
@@ -78,12 +83,26 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Everything about a run. `model.vocab_size` follows the tokenizer."""
+    """Everything about a run.
 
+    Attributes:
+      checkpoint: folder of a Hugging Face checkpoint whose weights training starts from; its
+        config.json must agree with `model`. None draws initial weights, and `model.vocab_size`
+        then follows the tokenizer.
+    """
+
+    checkpoint: Path | None = None
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     mesh: MeshConfig = field(default_factory=MeshConfig)
+
+    def __post_init__(self) -> None:
+        if self.model.lora.rank and self.checkpoint is None:
+            raise InputError(
+                "model.lora adapts the weights of a checkpoint: name its folder with --checkpoint, "
+                "or set model.lora.rank to 0"
+            )
 
     def to_json(self) -> dict[str, Any]:
         """The JSON form, paths as strings."""
@@ -93,4 +112,6 @@ class TrainConfig:
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, tuple):
+        return list(value)  # as JSON gives it back
     return str(value) if isinstance(value, Path) else value

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,38 +21,33 @@ import numpy as np
 from jax.sharding import Mesh
 from tqdm import tqdm
 
-from codeprm_jax.data.layout import Layout, LayoutConfig
 from codeprm_jax.data.packing import unpack_row
 from codeprm_jax.data.pipeline import BatchStream, PackedData, pack_records, tokenizer_for
-from codeprm_jax.data.tokenizer import load_tokenizer
 from codeprm_jax.files import (
     InputError,
     RunError,
     append_jsonl,
-    read_json,
     read_valid_prefix,
     stable_seed,
     write_json,
     write_jsonl,
 )
-from codeprm_jax.model import decoder
+from codeprm_jax.model import decoder, lora
 from codeprm_jax.model.config import ModelConfig
 from codeprm_jax.sharding import batch_divisor, make_mesh
 from codeprm_jax.traces.dataset import read_split, read_statistics
-from codeprm_jax.training.checkpoints import (
-    Checkpoints,
-    abstract_like,
-    load_model_directory,
-    save_model_directory,
-)
+from codeprm_jax.training.checkpoints import Checkpoints
 from codeprm_jax.training.config import TrainConfig
 from codeprm_jax.training.metrics import regression_metrics
+from codeprm_jax.training.model_directory import (
+    load_frozen,
+)
+from codeprm_jax.training.start import first_state, prepare_run
 from codeprm_jax.training.step import (
-    init_state,
+    abstract_state,
     make_optimizer,
     make_train_step,
     put_batch,
-    state_shardings,
 )
 
 logger = logging.getLogger(__name__)
@@ -97,7 +92,7 @@ def train(config: TrainConfig) -> TrainSummary:
         )
     train_records = read_split(config.data.data_dir, "train")
     dataset = stable_seed(read_statistics(config.data.data_dir))  # tells one from another
-    layout, model = _model_directory(
+    layout, model = prepare_run(
         run, config, dataset, lambda: tokenizer_for(train_records, config.data.vocab_size)
     )
     data = pack_records(train_records, layout, config.data.row_tokens, config.data.target)
@@ -112,12 +107,13 @@ def train(config: TrainConfig) -> TrainSummary:
 
     # State: fresh, or the newest checkpoint.
     optimizer = make_optimizer(training, total)
-    state = init_state(mesh, model, optimizer, training.seed)
     checkpoints = Checkpoints(run, training.keep_checkpoints)
     if checkpoints.latest_step is not None:
-        shardings = state_shardings(mesh, model, optimizer)
-        state = checkpoints.restore(abstract_like(state, shardings))
+        state = checkpoints.restore(abstract_state(mesh, model, optimizer))
         logger.info("going on from step %d", int(state.step))
+    else:
+        state = first_state(config, model, optimizer, mesh)
+    frozen = load_frozen(model, config.checkpoint, mesh)
     start = int(state.step)
     train_step = make_train_step(mesh, model, training, optimizer)
     forward = make_forward(model)
@@ -135,7 +131,7 @@ def train(config: TrainConfig) -> TrainSummary:
     ):
         for step, batch in enumerate(stream.starting_at(start), start + 1):
             began = time.perf_counter()
-            state, measured = train_step(state, put_batch(mesh, batch))
+            state, measured = train_step(state, frozen, put_batch(mesh, batch))
             values = {k: float(v) for k, v in jax.device_get(measured).items()}
             seconds = time.perf_counter() - began
             tokens = int((batch["segment_ids"] > 0).sum())
@@ -151,7 +147,8 @@ def train(config: TrainConfig) -> TrainSummary:
             bar.update()
             last = step == total or stop.is_set()
             if last or step % training.evaluate_every == 0:
-                metrics = evaluate(forward, state.params, validation, mesh, training.batch_rows)
+                params = lora.join(frozen, state.params)
+                metrics = evaluate(forward, params, validation, mesh, training.batch_rows)
                 log.write(step, "validation", metrics)
             if last or step % training.checkpoint_every == 0:
                 checkpoints.save(state, metrics)
@@ -257,45 +254,6 @@ def stop_requested() -> Iterator[threading.Event]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-
-
-def _model_directory(
-    run: Path, config: TrainConfig, dataset: int, make_tokenizer: Callable[[], Any]
-) -> tuple[Layout, ModelConfig]:
-    """The run's tokenizer, layout and model shape: made once, read again on a resume."""
-    if (run / "run.json").is_file():
-        facts = read_json(run / "run.json")
-        if facts["data"] != dataset:
-            raise InputError(
-                f"{run} was begun on another dataset than {config.data.data_dir} holds now; "
-                "name another training.out, or remove that folder"
-            )
-        before = facts["config"]
-        if before != config.to_json():
-            changed = sorted(
-                f"{part}.{name}"
-                for part, values in config.to_json().items()
-                for name in values
-                if before.get(part, {}).get(name) != values[name]
-            )
-            raise InputError(
-                f"{run} was begun with other settings ({', '.join(changed)}); "
-                "name another training.out, or remove that folder"
-            )
-    if (run / "model" / "prm_config.json").is_file():
-        directory = load_model_directory(run)
-        return directory.layout, directory.config
-    own = config.data.tokenizer
-    tokenizer = load_tokenizer(own) if own else make_tokenizer()
-    settings = (
-        LayoutConfig.for_qwen(config.data.feedback, config.data.row_tokens)
-        if own
-        else LayoutConfig(feedback=config.data.feedback, max_tokens=config.data.row_tokens)
-    )
-    layout = Layout(settings, tokenizer)
-    model = replace(config.model, vocab_size=tokenizer.vocab_size)
-    save_model_directory(run, model, settings, tokenizer, config.data.target)
-    return layout, model
 
 
 def _write_run_json(

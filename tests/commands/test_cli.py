@@ -81,7 +81,7 @@ def test_every_command_has_help(name: str, codeprm: Callable[..., Result]) -> No
         (["train", "--data.row-tokens", "3"], "the preset comes first"),
         (["quickstart", "--out", "x", "--rollouts", "-5"], "at least 1"),
         (["train", "configs/quickstart.py", "--data.nonsense", "3"], "nonsense"),
-        (["evaluate", "--model", "/nowhere", "--data", "/nowhere"], "no run directory"),
+        (["evaluate", "--model", "/nowhere", "--data", "/nowhere"], "does not exist"),
         (["report", "/nowhere"], "no folder"),
     ],
 )

@@ -133,7 +133,7 @@ def test_saved_tokenizer_loads_again_and_in_transformers(tmp_path: Path) -> None
 def test_qwen_layout_uses_the_releases_tag() -> None:
     """The published tag is id 76325 of the Qwen2.5 vocabulary; programs may contain its text."""
     tokenizer = load_tokenizer(shared_file("tokenizers/qwen2.5"))
-    layout = Layout(LayoutConfig.for_qwen(), tokenizer)
+    layout = Layout(LayoutConfig.for_checkpoint(), tokenizer)
     assert layout.tag == 76325
     item = StepInput("s", ("one", "two"), f"x = 1{QWEN_STEP_TAG}y = 2", Feedback(1, 1))
     (example,) = layout.lay_out([item])

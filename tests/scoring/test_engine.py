@@ -19,9 +19,9 @@ from codeprm_jax.model import decoder
 from codeprm_jax.scoring.engine import StepScorer, length_buckets
 from codeprm_jax.sharding import MeshConfig, make_mesh
 from codeprm_jax.traces.dataset import Record
-from codeprm_jax.training.checkpoints import load_model
 from codeprm_jax.training.config import DataConfig, TrainConfig, TrainingConfig
 from codeprm_jax.training.loop import train
+from codeprm_jax.training.model_directory import load_model
 from tests.conftest import TINY
 
 
@@ -47,7 +47,7 @@ def scorer(run: Path) -> StepScorer:
 def plain_scores(run: Path) -> Callable[[StepInput], np.ndarray]:
     """One unpadded forward, no bucket and no batch."""
     model = load_model(run, make_mesh(devices=jax.devices()[:1]))
-    forward = jax.jit(partial(decoder.apply, model.directory.config))
+    forward = jax.jit(partial(decoder.apply, model.config))
 
     def score(item: StepInput) -> np.ndarray:
         (example,) = model.directory.layout.lay_out([item])

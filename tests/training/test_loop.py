@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -17,11 +16,12 @@ import numpy as np
 import pytest
 
 from codeprm_jax.files import InputError, read_json, read_jsonl, write_json
+from codeprm_jax.model.config import ModelConfig
 from codeprm_jax.sharding import MeshConfig, make_mesh
 from codeprm_jax.training import loop
-from codeprm_jax.training.checkpoints import load_model
 from codeprm_jax.training.config import DataConfig, TrainConfig, TrainingConfig
 from codeprm_jax.training.loop import TrainingError, train
+from codeprm_jax.training.model_directory import load_model
 from tests.conftest import TINY
 
 
@@ -56,8 +56,8 @@ def losses_of(run: Path) -> list[tuple[int, float]]:
 
 def test_run_directory_holds_what_it_should(finished: Path) -> None:
     facts = read_json(finished / "run.json")
-    assert facts["num_params"] == replace(TINY, **facts["model"]).num_params()
-    shape = replace(TINY, **facts["model"])
+    shape = ModelConfig.from_json(facts["model"])
+    assert facts["num_params"] == shape.num_params()
     layer = 2 * 32 * 32 + 2 * 32 * 16 + 3 * 32 * 64 + 32 + 2 * 16 + 2 * 32  # of TINY, by hand
     attention = 6 * 2 * 32 * 1024
     assert shape.flops_per_token(1024) == 6 * (2 * layer + 2 * 32) + attention

@@ -1,0 +1,290 @@
+"""Model directories: everything that a scorer loads, whoever trained it.
+
+Each holds a tokenizer and prm_config.json, which says how the input is laid out, where the score is
+read, and what it estimates, so that a scorer never guesses. The weights may be
+- a run directory's newest checkpoint (its `model/` holds the rest), with the checkpoint that it
+  adapts where adapters were trained,
+- a Hugging Face checkpoint with a score head: an export, or another project's PRM,
+- a PEFT adapter over a Hugging Face checkpoint,
+- an Orbax export.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import orbax.checkpoint as ocp
+from jax.sharding import Mesh
+
+from codeprm_jax.data.layout import Layout, LayoutConfig
+from codeprm_jax.data.tokenizer import Tokenizer, load_tokenizer
+from codeprm_jax.files import InputError, read_json, write_json
+from codeprm_jax.model import decoder, lora, peft
+from codeprm_jax.model.checkpoint import open_checkpoint
+from codeprm_jax.model.config import ModelConfig
+from codeprm_jax.model.weights import load_params
+from codeprm_jax.sharding import named_sharding
+from codeprm_jax.traces.trace import Target
+from codeprm_jax.training.checkpoints import restore_params
+from codeprm_jax.training.step import params_shardings, path_names
+
+PRM_CONFIG = "prm_config.json"
+ORBAX_PARAMS = "params"
+_FORMAT = 2
+
+Kind = Literal["run", "huggingface", "peft", "orbax"]
+
+
+@dataclass(frozen=True)
+class ModelDirectory:
+    """What prm_config.json says.
+
+    Attributes:
+      path: where it and the tokenizer are.
+      layout: text to tokens and step positions.
+      target: what a score estimates.
+      model: the shape; None where a Hugging Face config.json gives it.
+      base: folder of the checkpoint that adapters were trained on, or that training began from.
+      tokens: (good, bad) tokens of a language-model head that is read as a score.
+    """
+
+    path: Path
+    layout: Layout
+    target: Target
+    model: ModelConfig | None = None
+    base: Path | None = None
+    tokens: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model as a scorer needs it.
+
+    Attributes:
+      config: its shape, with adapters where they stand beside their matrices.
+      params: all parameters, sharded over the mesh.
+      step: steps of the run that it was trained in, None for other forms.
+    """
+
+    directory: ModelDirectory
+    config: ModelConfig
+    params: decoder.Params
+    step: int | None
+
+
+def write_prm_config(
+    directory: Path,
+    layout: LayoutConfig,
+    target: Target,
+    model: ModelConfig | None = None,
+    base: Path | None = None,
+    tokens: tuple[str, str] | None = None,
+) -> None:
+    """Writes prm_config.json; the arguments are ModelDirectory's."""
+    write_json(
+        directory / PRM_CONFIG,
+        {
+            "format": _FORMAT,
+            "target": target,
+            "layout": layout.to_json(),
+            "model": model.to_json() if model else None,
+            "base": str(base.resolve()) if base else None,
+            "tokens": list(tokens) if tokens else None,
+        },
+    )
+
+
+def save_model_directory(
+    run: Path,
+    model: ModelConfig,
+    layout: LayoutConfig,
+    tokenizer: Tokenizer,
+    target: Target,
+    base: Path | None = None,
+) -> None:
+    """Writes `run/model`: tokenizer and prm_config.json."""
+    directory = Path(run) / "model"
+    directory.mkdir(parents=True, exist_ok=True)
+    tokenizer.save(directory)
+    write_prm_config(directory, layout, target, model, base)
+
+
+def load_model_directory(path: Path | str) -> ModelDirectory:
+    """What the prm_config.json of a run or model directory says, with its tokenizer.
+
+    Raises InputError where there is none, or one of another format.
+    """
+    path = Path(path)
+    directory = path / "model" if kind_of(path) == "run" else path
+    config = read_json(directory / PRM_CONFIG)
+    if config.get("format") != _FORMAT:
+        raise InputError(
+            f"{directory / PRM_CONFIG}: format {config.get('format')!r}, this version reads "
+            f"{_FORMAT}; train or export the model again"
+        )
+    layout = Layout(LayoutConfig.from_json(config["layout"]), load_tokenizer(directory))
+    model, base, tokens = config["model"], config["base"], config["tokens"]
+    return ModelDirectory(
+        directory,
+        layout,
+        config["target"],
+        ModelConfig.from_json(model) if model else None,
+        Path(base) if base else None,
+        (tokens[0], tokens[1]) if tokens else None,
+    )
+
+
+def kind_of(path: Path) -> Kind:
+    """The form of the model in a directory. Raises InputError if it holds none."""
+    if (path / "model" / PRM_CONFIG).is_file():
+        return "run"
+    if not path.is_dir():
+        raise InputError(f"{path} does not exist; name a run or a model directory")
+    if not (path / PRM_CONFIG).is_file():
+        if (path / "config.json").is_file():
+            raise InputError(
+                f"{path} has no {PRM_CONFIG}, which says how the input of its PRM is laid out; "
+                f"`codeprm adopt {path} --style ...` writes one"
+            )
+        raise InputError(f"{path} is no run directory and no model directory: no {PRM_CONFIG}")
+    if (path / peft.CONFIG_FILE).is_file():
+        return "peft"
+    if (path / ORBAX_PARAMS).is_dir():
+        return "orbax"
+    return "huggingface"
+
+
+def load_model(
+    path: Path | str, mesh: Mesh, dtype: Literal["float32", "bfloat16"] | None = None
+) -> LoadedModel:
+    """The model in a run or model directory, sharded over `mesh`.
+
+    Args:
+      dtype: in which it computes; by default that of its training or its config.json, and float32
+        on a CPU, which has no fast bfloat16.
+
+    Raises:
+      InputError: there is no model, or no complete checkpoint, or its weights are not what its
+        config says.
+    """
+    path = Path(path)
+    kind = kind_of(path)
+    directory = load_model_directory(path)
+    load = {"run": _load_run, "huggingface": _load_huggingface, "peft": _load_peft}.get(kind)
+    config, params, step = (load or _load_orbax)(path, directory, mesh, _computing(mesh, dtype))
+    largest = directory.layout.tokenizer.vocab_size
+    if largest > config.vocab_size:
+        raise InputError(
+            f"{path}: its tokenizer has {largest} entries, its embedding table {config.vocab_size}"
+        )
+    return LoadedModel(directory, config, params, step)
+
+
+def abstract_params(config: ModelConfig, mesh: Mesh) -> decoder.Params:
+    """All parameters as float32 ShapeDtypeStructs with their shardings."""
+    return jax.tree_util.tree_map_with_path(
+        lambda path, leaf: jax.ShapeDtypeStruct(
+            leaf.shape,
+            leaf.dtype,
+            sharding=named_sharding(mesh, decoder.logical_axes(path_names(path)), leaf.shape),
+        ),
+        jax.eval_shape(lambda: decoder.create(config, 0)),
+    )
+
+
+_Computing = Callable[[ModelConfig, Any], ModelConfig]
+_Loaded = tuple[ModelConfig, decoder.Params, int | None]
+
+
+def _computing(mesh: Mesh, dtype: Literal["float32", "bfloat16"] | None) -> _Computing:
+    """Sets how a model computes when it scores: what suited its training may not suit here."""
+    on_cpu = mesh.devices.flat[0].platform == "cpu"
+
+    def choose(config: ModelConfig, stored: Any = None) -> ModelConfig:
+        own = "bfloat16" if stored in ("bfloat16", "float16") else config.dtype
+        chosen = dtype or ("float32" if on_cpu else own)
+        return replace(config, dtype=chosen, remat="none", attention="auto")
+
+    return choose
+
+
+def _load_run(path: Path, directory: ModelDirectory, mesh: Mesh, computing: _Computing) -> _Loaded:
+    if directory.model is None:
+        raise InputError(f"{directory.path / PRM_CONFIG} does not give the model's shape")
+    config = computing(directory.model, None)
+    trained, step = restore_params(path, lora.divide(config, abstract_params(config, mesh))[0])
+    frozen = load_frozen(config, directory.base, mesh)
+    return config, lora.join(frozen, trained), step
+
+
+def load_frozen(config: ModelConfig, base: Path | None, mesh: Mesh) -> decoder.Params:
+    """What adapters freeze, from the checkpoint that they adapt; nothing without adapters.
+
+    Matrices are in the compute dtype, see `lora.frozen_dtype`.
+    """
+    if not config.lora.rank:
+        return {}
+    if base is None or not base.is_dir():
+        raise InputError(
+            f"the checkpoint that the adapters belong to is not at {base}; put it there, or "
+            f'change "base" in {PRM_CONFIG}'
+        )
+    checkpoint = open_checkpoint(base)
+    params = load_params(checkpoint, mesh, lambda names: lora.frozen_dtype(config, names))
+    return lora.divide(config, params)[1]
+
+
+def _load_huggingface(
+    path: Path, directory: ModelDirectory, mesh: Mesh, computing: _Computing
+) -> _Loaded:
+    tokens = directory.tokens
+    encode = directory.layout.tokenizer.token_id
+    ids = (encode(tokens[0], "good token"), encode(tokens[1], "bad token")) if tokens else None
+    checkpoint = open_checkpoint(path, ids)
+    if checkpoint.head == "none":
+        raise InputError(
+            f"{path} has no score head: it is a language model. Train one from it (--checkpoint), "
+            "or name two tokens of its head (`codeprm adopt --good-token --bad-token`)"
+        )
+    stored = checkpoint.original.get("dtype") or checkpoint.original.get("torch_dtype")
+    config = computing(checkpoint.config, stored)
+    params = load_params(
+        checkpoint,
+        mesh,
+        lambda names: jnp.float32 if names[0] == "score" else lora.frozen_dtype(config, names),
+    )
+    return config, params, None
+
+
+def _load_peft(path: Path, directory: ModelDirectory, mesh: Mesh, computing: _Computing) -> _Loaded:
+    base = Path(read_json(path / peft.CONFIG_FILE).get("base_model_name_or_path") or "")
+    base = base if base.is_dir() else directory.base or base
+    if not base.is_dir():
+        raise InputError(
+            f"{path}: its base checkpoint is not at {base}; change base_model_name_or_path in "
+            f"{peft.CONFIG_FILE}"
+        )
+    checkpoint = open_checkpoint(base)
+    config, adapter = peft.read_adapter(path, checkpoint.config)
+    config = computing(config, checkpoint.original.get("torch_dtype"))
+    shardings, _ = lora.divide(config, params_shardings(mesh, config))
+    trained = jax.tree.map(jax.device_put, adapter, shardings)
+    return config, lora.join(load_frozen(config, base, mesh), trained), None
+
+
+def _load_orbax(
+    path: Path, directory: ModelDirectory, mesh: Mesh, computing: _Computing
+) -> _Loaded:
+    if directory.model is None:
+        raise InputError(f"{directory.path / PRM_CONFIG} does not give the model's shape")
+    config = computing(directory.model, None)
+    with ocp.StandardCheckpointer() as checkpointer:
+        params = checkpointer.restore(
+            (path / ORBAX_PARAMS).resolve(), abstract_params(config, mesh)
+        )
+    return config, params, None

@@ -1,0 +1,118 @@
+"""What a run starts from: its model directory, and the first state with a checkpoint's weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import optax
+from jax.sharding import Mesh
+
+from codeprm_jax.data.layout import Layout, LayoutConfig
+from codeprm_jax.data.tokenizer import Tokenizer, load_tokenizer
+from codeprm_jax.files import InputError, read_json
+from codeprm_jax.model import decoder
+from codeprm_jax.model.checkpoint import open_checkpoint
+from codeprm_jax.model.config import ModelConfig
+from codeprm_jax.model.huggingface import same_shape
+from codeprm_jax.model.weights import load_head, load_params
+from codeprm_jax.training.config import TrainConfig
+from codeprm_jax.training.model_directory import load_model_directory, save_model_directory
+from codeprm_jax.training.step import TrainState, init_state
+
+
+def prepare_run(
+    run: Path, config: TrainConfig, dataset: int, make_tokenizer: Callable[[], Tokenizer]
+) -> tuple[Layout, ModelConfig]:
+    """The run's layout and model shape: made once with its tokenizer, read again on a resume.
+
+    Args:
+      dataset: fingerprint of the dataset.
+      make_tokenizer: trains one, where no checkpoint has its own.
+
+    Raises:
+      InputError: the run was begun with other settings or on other data, or the checkpoint is not
+        of the shape that the config says.
+    """
+    if (run / "run.json").is_file():
+        facts = read_json(run / "run.json")
+        if facts["data"] != dataset:
+            raise InputError(
+                f"{run} was begun on another dataset than {config.data.data_dir} holds now; "
+                "name another training.out, or remove that folder"
+            )
+        before = facts["config"]
+        if before != config.to_json():
+            now, then = _flat(config.to_json()), _flat(before)
+            changed = sorted(k for k in now.keys() | then.keys() if now.get(k) != then.get(k))
+            raise InputError(
+                f"{run} was begun with other settings ({', '.join(changed)}); "
+                "name another training.out, or remove that folder"
+            )
+    if (run / "model" / "prm_config.json").is_file():
+        directory = load_model_directory(run)
+        if directory.model is not None:
+            return directory.layout, directory.model
+    data = config.data
+    own = data.tokenizer or config.checkpoint
+    tokenizer = load_tokenizer(own) if own else make_tokenizer()
+    settings = (
+        LayoutConfig.for_checkpoint(data.feedback, data.row_tokens, data.step_tag)
+        if own
+        else LayoutConfig(feedback=data.feedback, max_tokens=data.row_tokens)
+    )
+    layout = Layout(settings, tokenizer)
+    model = _checked_shape(config, tokenizer.vocab_size)
+    save_model_directory(run, model, settings, tokenizer, data.target, config.checkpoint)
+    return layout, model
+
+
+def first_state(
+    config: TrainConfig, model: ModelConfig, optimizer: optax.GradientTransformation, mesh: Mesh
+) -> TrainState:
+    """The state before the first step, from the checkpoint's weights where there is one."""
+    weights: decoder.Params = {}
+    if config.checkpoint is not None:
+        checkpoint = open_checkpoint(config.checkpoint)
+        if model.lora.rank == 0:
+            weights = load_params(checkpoint, mesh)
+        elif checkpoint.head != "none":
+            weights = {"score": load_head(checkpoint, mesh)}
+    return init_state(mesh, model, optimizer, config.training.seed, weights)
+
+
+def _checked_shape(config: TrainConfig, entries: int) -> ModelConfig:
+    """The model's shape for a tokenizer of so many entries, as the checkpoint has it."""
+    if config.checkpoint is None:
+        return replace(config.model, vocab_size=entries)
+    checkpoint = open_checkpoint(config.checkpoint)
+    if differing := same_shape(config.model, checkpoint.config):
+        raise InputError(
+            f"the preset and {config.checkpoint}/config.json differ: {'; '.join(differing)}"
+        )
+    if checkpoint.head not in ("none", "linear") or (
+        checkpoint.head == "linear" and checkpoint.config.head != config.model.head
+    ):
+        raise InputError(
+            f"{config.checkpoint} has a score head of the kind {checkpoint.config.head!r}, the "
+            f"preset asks for {config.model.head!r}: set model.head"
+        )
+    if entries > checkpoint.config.vocab_size:
+        raise InputError(
+            f"the tokenizer has {entries} entries, the embedding table of {config.checkpoint} "
+            f"{checkpoint.config.vocab_size}: they do not belong together"
+        )
+    return config.model
+
+
+def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings by dotted name."""
+    found: dict[str, Any] = {}
+    for name, inner in value.items():
+        if isinstance(inner, Mapping):
+            found |= _flat(inner, f"{prefix}{name}.")
+        else:
+            found[prefix + name] = inner
+    return found
