@@ -30,6 +30,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "build": ("turn labelled traces into a TFDS dataset", "build"),
     "train": ("train a process reward model from a preset", "train"),
     "evaluate": ("PRM metrics on held-out traces, beside baselines", "evaluate"),
+    "export": ("a trained model for transformers, TRL, PEFT or Orbax", "export"),
+    "adopt": ("say how the input of another project's PRM is laid out", "adopt"),
+    "score": ("step scores of traces", "score"),
     "search": ("the GVR benchmark: arms at one execution budget", "search"),
     "report": ("one self-contained HTML page about a run", "report"),
 }

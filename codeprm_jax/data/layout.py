@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -102,9 +102,39 @@ class LayoutConfig:
         except TypeError as error:
             raise InputError(f"layout: {error}") from error
 
+    def changed(self, **fields: Any) -> LayoutConfig:
+        """A copy with other values of some fields."""
+        return dataclasses.replace(self, **fields)
+
     def to_json(self) -> dict[str, Any]:
         """The JSON form."""
         return dataclasses.asdict(self)
+
+
+# How other projects lay the input of their PRMs out, from their documentation, and the tokens
+# (good, bad) of the language-model head where the score is read from that.
+Style = Literal["trl", "qwen-math-prm", "math-shepherd"]
+_BARE = LayoutConfig(feedback=False, problem="", thoughts="")
+FOREIGN_LAYOUTS: Mapping[Style, tuple[LayoutConfig, tuple[str, str] | None]] = {
+    # Stepwise supervision: each step is closed by the separator, whose label is the step's.
+    "trl": (dataclasses.replace(_BARE, step_tag="\n"), None),
+    # Qwen2.5-Math-PRM: a chat whose assistant's steps are closed by one special token.
+    "qwen-math-prm": (
+        dataclasses.replace(
+            _BARE,
+            problem="<|im_start|>system\nPlease reason step by step, and put your final answer "
+            "within \\boxed{}.<|im_end|>\n<|im_start|>user\n",
+            thoughts="<|im_end|>\n<|im_start|>assistant\n",
+            step_tag="<extra_0>",
+        ),
+        None,
+    ),
+    # Math-Shepherd: one line a step, closed by a Cyrillic tag; two tokens in a Llama vocabulary.
+    "math-shepherd": (
+        dataclasses.replace(_BARE, problem="<s>", thoughts=" ", step_tag="▁ки", separator="\n"),
+        ("▁+", "▁-"),
+    ),
+}
 
 
 class Layout:
@@ -119,7 +149,7 @@ class Layout:
         self.tokenizer = tokenizer
         self.tag = tokenizer.token_id(config.step_tag, "step tag")
         self._markers = {
-            name: tokenizer.encode_marker(getattr(config, name))
+            name: tokenizer.encode_marker(text) if (text := getattr(config, name)) else []
             for name in ("problem", "thoughts", "program", "feedback_marker", "review")
         }
         self._separator = tokenizer.encode_marker(config.separator) if config.separator else []

@@ -1,0 +1,86 @@
+"""`codeprm score`: the step scores of traces."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from codeprm_jax.commands.output import progress_bar, say
+from codeprm_jax.data.layout import ExampleTooLongError, StepInput
+from codeprm_jax.files import InputError, append_jsonl, read_valid_prefix
+from codeprm_jax.problems.loading import load_problems
+from codeprm_jax.scoring.engine import StepScorer
+from codeprm_jax.traces.trace import Trace, read_traces
+
+logger = logging.getLogger(__name__)
+
+CHUNK = 256  # traces scored between two writes
+
+
+def main(
+    traces: Annotated[Path, tyro.conf.Positional],
+    /,
+    model: Path,
+    out: Path,
+    problems: str = "bank",
+) -> int:
+    """Appends {"id", "problem_id", "scores", "tokens", "model"} for each trace; goes on if stopped.
+
+    A trace that does not fit into the model's limit has "scores": null and "error".
+
+    Args:
+      traces: traces.jsonl or labelled.jsonl.
+      model: run or model directory.
+      out: JSON Lines file.
+      problems: where the statements come from: bank, humaneval:PATH, mbpp:PATH or file:PATH.
+    """
+    found = list(read_traces(traces))
+    statements = {p.id: p.public.statement for p in load_problems(problems)}
+    if unknown := sorted({t.problem_id for t in found} - statements.keys()):
+        raise InputError(f"{traces}: {problems} has no problem {', '.join(unknown[:5])}")
+    scorer = StepScorer(model)
+    done = read_valid_prefix(out)
+    if any(record.get("model") != scorer.fingerprint for record in done):
+        raise InputError(f"{out} holds scores of another model; name another file")
+    ids = {record["id"] for record in done}
+    left = iter([t for t in found if t.id not in ids])
+    refused = sum(record["scores"] is None for record in done)
+    with progress_bar(len(found), "trace", "score") as bar:
+        bar.update(len(done))
+        while chunk := list(islice(left, CHUNK)):
+            records = list(_score(scorer, chunk, statements))
+            append_jsonl(out, records)
+            refused += sum(record["scores"] is None for record in records)
+            bar.update(len(chunk))
+    say(f"{len(found)} traces scored, {refused} of them refused; written to {out}")
+    return 0
+
+
+def _score(
+    scorer: StepScorer, traces: Sequence[Trace], statements: dict[str, str]
+) -> Iterator[dict[str, Any]]:
+    inputs = [StepInput(statements[t.problem_id], t.thoughts, t.program, t.public) for t in traces]
+    try:
+        results: list[Any] = list(scorer.score(inputs))
+    except ExampleTooLongError:
+        results = [_score_or_refuse(scorer, item) for item in inputs]
+    for trace, result in zip(traces, results, strict=True):
+        record = {"id": trace.id, "problem_id": trace.problem_id, "model": scorer.fingerprint}
+        if isinstance(result, ExampleTooLongError):
+            logger.warning("trace %s refused: %s", trace.id, result)
+            yield record | {"scores": None, "tokens": 0, "error": str(result)}
+        else:
+            scores = [round(float(s), 6) for s in result.scores]
+            yield record | {"scores": scores, "tokens": result.tokens}
+
+
+def _score_or_refuse(scorer: StepScorer, item: StepInput) -> Any:
+    try:
+        return scorer.score([item])[0]
+    except ExampleTooLongError as error:
+        return error

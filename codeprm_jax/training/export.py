@@ -1,0 +1,122 @@
+"""A trained model as a directory that other programs load: `codeprm export`.
+
+"hf": a token classifier with two labels that transformers, TRL and vLLM's transformers loader read
+without code of ours; "peft": the adapter alone; "orbax": the parameters as they are. Each holds
+tokenizer, prm_config.json and a model card, and appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import jax
+import orbax.checkpoint as ocp
+from jax.experimental import multihost_utils
+
+from codeprm_jax.files import InputError, read_json, write_whole
+from codeprm_jax.model import lora, peft
+from codeprm_jax.model.huggingface import CONFIG_FILE
+from codeprm_jax.model.weights import MAX_FILE, Dtype, write_params
+from codeprm_jax.sharding import MeshConfig, make_mesh
+from codeprm_jax.training.model_card import model_card
+from codeprm_jax.training.model_directory import (
+    ORBAX_PARAMS,
+    LoadedModel,
+    load_model,
+    write_prm_config,
+)
+
+Format = Literal["hf", "peft", "orbax"]
+
+
+def export(
+    model: Path,
+    out: Path,
+    form: Format,
+    dtype: Dtype = "float32",
+    max_file: int = MAX_FILE,
+    evaluation: Path | None = None,
+    licence: str = "other",
+) -> None:
+    """Writes the model in a run or model directory to the new directory `out`.
+
+    The model is spread over all devices, and one tensor at a time is gathered. Every process of a
+    multi-host run must call it, on a shared file system.
+
+    Args:
+      dtype: of the written tensors, "hf" only.
+      max_file: bytes of one file of tensors, "hf" only.
+      evaluation: JSON of `codeprm evaluate --out`, whose figures the model card then quotes.
+      licence: named in the model card.
+
+    Raises:
+      InputError: no model, a format that cannot hold it, or `out` exists.
+    """
+    if form not in get_args(Format):
+        raise InputError(f"format {form!r} is none of {', '.join(get_args(Format))}")
+    if out.exists():
+        raise InputError(f"{out} exists; name another directory, or remove it")
+    facts = _facts(model, evaluation)
+    mesh = make_mesh(MeshConfig(data=1, fsdp=-1))
+    loaded = load_model(model, mesh, "float32")
+    base = loaded.directory.base
+    original = _original(model, base)
+    unfinished = out.resolve().with_name(f".{out.name}.unfinished")
+    writes = jax.process_index() == 0
+    if writes:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(parents=True)
+    if form == "hf":
+        config, params = lora.merge(loaded.config, loaded.params)
+        write_params(unfinished, config, params, mesh, original, dtype, max_file)
+    elif form == "peft":
+        _write_adapter(unfinished, loaded, base, writes)
+    else:
+        with ocp.StandardCheckpointer() as checkpointer:
+            checkpointer.save(unfinished / ORBAX_PARAMS, loaded.params)
+    if writes:
+        directory = loaded.directory
+        directory.layout.tokenizer.save(unfinished)
+        write_prm_config(
+            unfinished,
+            directory.layout.config,
+            directory.target,
+            loaded.config if form == "orbax" else None,
+            base if form == "peft" or loaded.config.lora.rank else None,
+        )
+        with write_whole(unfinished / "README.md") as file:
+            file.write(model_card(loaded, form, facts, licence, base))
+        os.replace(unfinished, out)
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices("export")
+
+
+def _write_adapter(directory: Path, loaded: LoadedModel, base: Path | None, writes: bool) -> None:
+    if not loaded.config.lora.rank:
+        raise InputError("this model has no adapters, all of it was trained; use format hf")
+    trained, _ = lora.divide(loaded.config, loaded.params)
+    trained = multihost_utils.process_allgather(trained, tiled=True)
+    if writes:
+        peft.write_adapter(directory, loaded.config, trained, str(base))
+
+
+def _original(model: Path, base: Path | None) -> dict[str, Any] | None:
+    """config.json of the checkpoint that training began from, if it is still there."""
+    for folder in (model, base):
+        if folder is not None and (folder / CONFIG_FILE).is_file():
+            return read_json(folder / CONFIG_FILE)
+    return None
+
+
+def _facts(model: Path, evaluation: Path | None) -> Mapping[str, Any]:
+    """What the run and its evaluation recorded."""
+    facts: dict[str, Any] = {}
+    if (model / "run.json").is_file():
+        facts["run"] = read_json(model / "run.json")
+    if evaluation is not None:
+        facts["evaluation"] = read_json(evaluation)
+    return facts
