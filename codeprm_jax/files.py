@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -26,11 +26,23 @@ class RunError(RuntimeError):
 @contextlib.contextmanager
 def write_whole(path: Path | str) -> Iterator[IO[str]]:
     """Opens `path` for text that appears there only if the block ends without an error."""
+    with _replacing(path, "w") as file:
+        yield file
+
+
+def write_bytes(path: Path | str, content: bytes) -> None:
+    """Writes a binary file, whole or not at all."""
+    with _replacing(path, "wb") as file:
+        file.write(content)
+
+
+@contextlib.contextmanager
+def _replacing(path: Path | str, mode: str) -> Iterator[IO[Any]]:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with open(temporary, "w", encoding="utf-8") as file:
+        with open(temporary, mode, encoding=None if "b" in mode else "utf-8") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -136,6 +148,12 @@ def write_jsonl(path: Path | str, records: Iterable[Mapping[str, Any]]) -> None:
 
 def _lines(records: Iterable[Mapping[str, Any]]) -> bytes:
     return "".join(json.dumps(record) + "\n" for record in records).encode("utf-8")
+
+
+def listed(names: Sequence[str], most: int = 8) -> str:
+    """Names for a message: the first few, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def stable_seed(*parts: object) -> int:

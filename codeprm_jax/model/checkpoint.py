@@ -6,7 +6,7 @@ checkpoint of another architecture, or half of one, is an error that lists names
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +15,7 @@ import jax
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from codeprm_jax.files import InputError, read_json
+from codeprm_jax.files import InputError, listed, read_json
 from codeprm_jax.model import decoder, huggingface
 from codeprm_jax.model.config import LoraConfig, ModelConfig
 
@@ -171,20 +171,20 @@ def _account_for(checkpoint: Checkpoint) -> None:
     expected |= _head_shapes(checkpoint)
     problems = []
     if missing := sorted(expected.keys() - tensors.keys()):
-        problems.append(f"missing: {_listed(missing)}")
+        problems.append(f"missing: {listed(missing)}")
     extra = [n for n in tensors if n not in expected and not _is_unused(n)]
     if extra:
-        problems.append(f"not expected: {_listed(sorted(extra))}")
+        problems.append(f"not expected: {listed(sorted(extra))}")
     shapes = [
         f"{n} is {list(tensors[n].shape)}, {huggingface.CONFIG_FILE} implies {list(shape)}"
         for n, shape in expected.items()
         if n in tensors and tensors[n].shape != shape
     ]
     if shapes:
-        problems.append(f"misshapen: {_listed(shapes)}")
+        problems.append(f"misshapen: {listed(shapes)}")
     kinds = [f"{n} is {tensors[n].dtype}" for n in expected if n in tensors]
     if kinds := [k for k in kinds if not k.endswith(_FLOATS)]:
-        problems.append(f"of a dtype other than {', '.join(_FLOATS)}: {_listed(kinds)}")
+        problems.append(f"of a dtype other than {', '.join(_FLOATS)}: {listed(kinds)}")
     if problems:
         raise WeightsError(f"tensors of {checkpoint.directory}: {'; '.join(problems)}")
 
@@ -222,8 +222,3 @@ def _labels(weight: TensorInfo) -> int:
 def _is_unused(name: str) -> bool:
     """Tensors without a part in a score: the language-model head, and tables of old Llamas."""
     return name == "lm_head.weight" or name.endswith("rotary_emb.inv_freq")
-
-
-def _listed(names: Sequence[str], most: int = 8) -> str:
-    shown = ", ".join(names[:most])
-    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"

@@ -191,6 +191,7 @@ _DROPPED = (
 
 def _with_defaults(family: str, data: Mapping[str, Any], where: str) -> dict[str, Any]:
     """The config as transformers completes it, so that a field left out means the same to both."""
+    from huggingface_hub.errors import StrictDataclassError
     from transformers import CONFIG_MAPPING
 
     plain = {k: v for k, v in data.items() if k not in ("auto_map", "torch_dtype", "dtype")}
@@ -198,7 +199,7 @@ def _with_defaults(family: str, data: Mapping[str, Any], where: str) -> dict[str
     plain = {k: v for k, v in plain.items() if k in known or k in ("rope_theta", "rope_scaling")}
     try:
         full = CONFIG_MAPPING[family](**plain).to_dict()
-    except (TypeError, ValueError, KeyError, AttributeError) as error:
+    except (TypeError, ValueError, KeyError, StrictDataclassError) as error:
         raise InputError(f"{where}: transformers cannot read it: {error}") from error
     heads = full.get("num_attention_heads") or 1
     full["head_dim"] = full.get("head_dim") or full["hidden_size"] // heads

@@ -12,7 +12,6 @@ that it does not know unless the field is empty: an adapter that loads scores as
 from __future__ import annotations
 
 import math
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -23,7 +22,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from codeprm_jax.files import InputError, read_json, write_json
+from codeprm_jax.files import InputError, listed, read_json, write_bytes, write_json
 from codeprm_jax.model.config import PROJECTIONS, Head, LoraConfig, ModelConfig
 from codeprm_jax.model.lora import Tree
 
@@ -53,7 +52,7 @@ _PLAIN: Mapping[str, tuple[Any, ...]] = {
 _MERGE = "merge the adapter into its base with PEFT (merge_and_unload) and use that checkpoint"
 _REMEDIES = {
     "use_rslora": "set it to false and multiply lora_alpha by the square root of r: that is equal",
-    "init_lora_weights": "it changed the base's weights; save the adapter again with "
+    "init_lora_weights": "it may have changed the base; save the adapter again with "
     "save_pretrained(..., path_initial_model_for_weight_conversion=...)",
     "exclude_modules": "set it to null and list what is adapted in target_modules",
 }
@@ -95,7 +94,7 @@ def write_adapter(directory: Path, config: ModelConfig, trained: Tree, base: str
     directory.mkdir(parents=True, exist_ok=True)
     # First: a kill between the two files must not leave an old config beside new tensors.
     (directory / CONFIG_FILE).unlink(missing_ok=True)
-    _write_bytes(directory / TENSORS_FILE, save(tensors, {"format": "pt"}))
+    write_bytes(directory / TENSORS_FILE, save(tensors, {"format": "pt"}))
     write_json(directory / CONFIG_FILE, _to_peft(config.lora, base))
 
 
@@ -169,10 +168,10 @@ def _from_peft(data: Any, where: str) -> LoraConfig:
         found = data.get("peft_type") if isinstance(data, dict) else None
         raise InputError(f"{where}: peft_type is {found!r}, not 'LORA': {_MERGE}")
     for field, value in data.items():
-        if field in _READ or field in _WITHOUT_EFFECT or value in (None, False, "", [], {}):
-            continue
+        # Zero is not empty: layers_to_transform 0 is the first layer.
+        empty = value is None or value is False or value in ("", [], {})
         plain = _PLAIN.get(field, ())
-        if value not in plain:
+        if field not in _READ | _WITHOUT_EFFECT and not empty and value not in plain:
             values = f" ({', '.join(map(str, plain))} would be)" if plain else ""
             raise InputError(
                 f"{where}: {field} is {value!r}, which is not known to be plain LoRA{values}: "
@@ -309,7 +308,7 @@ def _account_for(opened: Any, config: ModelConfig, task: str | None, file: Path)
             f"{stored[n]} is {dtypes[n]}" for n in found if dtypes[n] not in _FLOATS
         ],
     }
-    problems += [f"{what}: {_listed(names)}" for what, names in checks.items() if names]
+    problems += [f"{what}: {listed(names)}" for what, names in checks.items() if names]
     if problems:
         raise InputError(
             f"{file} is not an adapter of this base that {CONFIG_FILE} describes: "
@@ -341,21 +340,3 @@ def _parameter(trained: Tree, path: Sequence[str], shape: tuple[int, ...]) -> np
     if array.shape != shape:
         raise ValueError(f"{'.'.join(path)} is {array.shape}; the config implies {shape}")
     return array
-
-
-def _write_bytes(path: Path, content: bytes) -> None:
-    """Writes a file that is whole or not there at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _listed(names: Sequence[str], most: int = 6) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

@@ -259,7 +259,8 @@ class _Fetcher:
             return self._head(name)
         path, layer = self._places[name]
         index = None if layer is None else jnp.int32(layer)
-        return np.asarray(self._stored(self._leaf(path), index, path[-1] == "kernel"))
+        # Contiguous, for safetensors writes what lies behind an array's pointer.
+        return np.ascontiguousarray(self._stored(self._leaf(path), index, path[-1] == "kernel"))
 
     def _head(self, name: str) -> np.ndarray:
         out = self._params["score"]["out"]
