@@ -27,6 +27,7 @@ SPECIAL_TOKENS = (
     "<|program|>",
     "<|feedback|>",
     "<|review|>",
+    "<|endoftext|>",  # transformers' Qwen2Tokenizer would add it beyond the embedding table
 )
 
 # Of a tokenizer's folder, in any of its forms.
@@ -101,11 +102,21 @@ class Tokenizer:
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
-    """A byte-level BPE tokenizer with this many entries at most (Sennrich et al. 2016)."""
+    """A byte-level BPE tokenizer with this many entries at most (Sennrich et al. 2016).
+
+    Text is normalised and cut into words as for Qwen2.5: beside a config.json of that family,
+    `AutoTokenizer` does so whatever tokenizer.json says, and an export must be read as it was
+    trained.
+    """
+    from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
+
     if vocab_size < 256 + len(SPECIAL_TOKENS):
         raise InputError(f"vocab_size must be at least {256 + len(SPECIAL_TOKENS)}: {vocab_size}")
     backend = tokenizers.Tokenizer(tokenizers.models.BPE())
-    backend.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.normalizer = tokenizers.normalizers.NFC()
+    words = tokenizers.pre_tokenizers.Split(tokenizers.Regex(PRETOKENIZE_REGEX), "isolated")
+    as_bytes = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    backend.pre_tokenizer = tokenizers.pre_tokenizers.Sequence([words, as_bytes])
     backend.decoder = tokenizers.decoders.ByteLevel()
     trainer = tokenizers.trainers.BpeTrainer(
         vocab_size=vocab_size,

@@ -7,6 +7,7 @@ tokenizer, prm_config.json and a model card, and appears whole or not at all.
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ import jax
 import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 
+from codeprm_jax.data.tokenizer import Tokenizer
 from codeprm_jax.files import InputError, read_json, write_whole
 from codeprm_jax.model import lora, peft
 from codeprm_jax.model.huggingface import CONFIG_FILE
@@ -30,7 +32,11 @@ from codeprm_jax.training.model_directory import (
     write_prm_config,
 )
 
+logger = logging.getLogger(__name__)
+
 Format = Literal["hf", "peft", "orbax"]
+
+_SAMPLES = ("Return the k largest of 1234 numbers.", "def f(x):\n    return x[::-1] != 'a'\n")
 
 
 def export(
@@ -90,6 +96,8 @@ def export(
         )
         with write_whole(unfinished / "README.md") as file:
             file.write(model_card(loaded, form, facts, licence, base))
+        if form == "hf":
+            _compare_tokenizers(unfinished, directory.layout.tokenizer)
         os.replace(unfinished, out)
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices("export")
@@ -102,6 +110,22 @@ def _write_adapter(directory: Path, loaded: LoadedModel, base: Path | None, writ
     trained = multihost_utils.process_allgather(trained, tiled=True)
     if writes:
         peft.write_adapter(directory, loaded.config, trained, str(base))
+
+
+def _compare_tokenizers(directory: Path, tokenizer: Tokenizer) -> None:
+    """Warns if `AutoTokenizer` makes other tokens of the exported tokenizer than training did."""
+    from transformers import AutoTokenizer
+
+    theirs = AutoTokenizer.from_pretrained(str(directory), local_files_only=True)
+    for text in _SAMPLES:
+        if theirs(text, add_special_tokens=False).input_ids != tokenizer.encode([text])[0]:
+            logger.warning(
+                "transformers' %s reads %r otherwise than in training: read tokenizer.json with "
+                "PreTrainedTokenizerFast instead of AutoTokenizer, or scores will differ",
+                type(theirs).__name__,
+                text,
+            )
+            return
 
 
 def _original(model: Path, base: Path | None) -> dict[str, Any] | None:

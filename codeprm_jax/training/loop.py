@@ -274,6 +274,7 @@ def _write_run_json(
             "data": dataset,
             "model": model.to_json(),
             "num_params": model.num_params(),
+            "num_trainable_params": model.num_trainable_params(),
             "flops_per_token": model.flops_per_token(config.data.row_tokens),
             "total_steps": total,
             "mesh": dict(mesh.shape),

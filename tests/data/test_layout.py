@@ -16,7 +16,10 @@ from codeprm_jax.data.layout import (
     StepInput,
 )
 from codeprm_jax.data.tokenizer import SPECIAL_TOKENS, Tokenizer, load_tokenizer, train_tokenizer
-from codeprm_jax.files import InputError
+from codeprm_jax.files import InputError, write_json
+from codeprm_jax.model.config import Family, ModelConfig
+from codeprm_jax.model.huggingface import to_huggingface
+from codeprm_jax.problems.bank import ENTRIES
 from codeprm_jax.traces.trace import Failure, Feedback
 from tests.conftest import shared_file
 
@@ -128,6 +131,26 @@ def test_saved_tokenizer_loads_again_and_in_transformers(tmp_path: Path) -> None
     assert again.encode([text]) == TOKENIZER.encode([text])
     assert again.encode_marker("<|step|>") == TOKENIZER.encode_marker("<|step|>")
     assert AutoTokenizer.from_pretrained(tmp_path).decode(again.encode([text])[0]) == text
+
+
+@pytest.mark.parametrize("family", ["qwen2", "qwen3", "llama", "mistral"])
+def test_transformers_reads_a_trained_tokenizer_as_it_was_trained(
+    family: Family, tmp_path: Path
+) -> None:
+    """Beside a config.json it may build another pipeline than tokenizer.json describes."""
+    from transformers import AutoTokenizer
+
+    texts = [e.problem.public.statement for e in ENTRIES]
+    texts += ["def f(x):\n\treturn  x**2  # d\u0301\u00e9j\u00e0 1234\r\n", "<|endoftext|> it's"]
+    ours = train_tokenizer(texts, 700)
+    ours.save(tmp_path)
+    write_json(
+        tmp_path / "config.json", to_huggingface(ModelConfig(family=family), None, "float32")
+    )
+    theirs = AutoTokenizer.from_pretrained(tmp_path)
+    assert len(theirs) == ours.vocab_size
+    for text in texts:
+        assert theirs(text, add_special_tokens=False).input_ids == ours.encode_marker(text)
 
 
 def test_qwen_layout_uses_the_releases_tag() -> None:
