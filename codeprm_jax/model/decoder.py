@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from codeprm_jax.model.attention import segment_attention
+from codeprm_jax.model.attention import attend
 from codeprm_jax.model.config import ModelConfig
 from codeprm_jax.sharding import constrain
 
@@ -85,7 +85,7 @@ class Attention(nnx.Module):
         query, key, value = (
             constrain(a, "batch", "length", "activation_heads", None) for a in (query, key, value)
         )
-        mixed = segment_attention(query, key, value, segment_ids)
+        mixed = attend(query, key, value, segment_ids)
         return self.o_proj(mixed.reshape(*x.shape[:2], -1))
 
 

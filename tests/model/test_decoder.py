@@ -10,48 +10,8 @@ import pytest
 
 from codeprm_jax.files import InputError
 from codeprm_jax.model import decoder
-from codeprm_jax.model.attention import segment_attention
 from codeprm_jax.model.config import ModelConfig
 from tests.conftest import TINY, random_tokens, tiny_params
-
-
-def reference_attention(
-    q: np.ndarray, k: np.ndarray, v: np.ndarray, segments: np.ndarray
-) -> np.ndarray:
-    """Textbook attention in float64, one query at a time."""
-    out = np.zeros(q.shape)
-    groups = q.shape[2] // k.shape[2]
-    for b, t, h in np.ndindex(*q.shape[:3]):
-        seen = [s for s in range(t + 1) if segments[b, s] == segments[b, t]]
-        scores = k[b, seen, h // groups].astype(float) @ q[b, t, h] / np.sqrt(q.shape[3])
-        weights = np.exp(scores - scores.max())
-        out[b, t, h] = weights @ v[b, seen, h // groups] / weights.sum()
-    return out
-
-
-@pytest.mark.parametrize("block", [5, 8, 64])
-@pytest.mark.parametrize("kv_heads", [1, 2, 4])
-def test_attention_is_the_textbooks(block: int, kv_heads: int) -> None:
-    rng = np.random.default_rng(block)
-    shape = (2, 21, 4, 6)  # a length that no block divides
-    q = rng.normal(size=shape).astype(np.float32)
-    k, v = (rng.normal(size=(2, 21, kv_heads, 6)).astype(np.float32) for _ in range(2))
-    segments = np.array([[1] * 9 + [2] * 8 + [0] * 4, [1] * 21], np.int32)
-    ours = jax.jit(segment_attention, static_argnums=4)(q, k, v, segments, block)
-    assert np.abs(ours - reference_attention(q, k, v, segments)).max() < 1e-5
-
-
-def test_attention_gradients_do_not_depend_on_the_block() -> None:
-    rng = np.random.default_rng(0)
-    q, k, v = (jnp.asarray(rng.normal(size=(1, 33, 2, 4)), jnp.float32) for _ in range(3))
-    segments = jnp.asarray([[1] * 20 + [2] * 13])
-
-    def grads(block: int) -> tuple[jax.Array, ...]:
-        loss = lambda *a: (segment_attention(*a, segments, block) ** 2).sum()  # noqa: E731
-        return jax.jit(jax.grad(loss, argnums=(0, 1, 2)))(q, k, v)
-
-    for ours, reference in zip(grads(8), grads(33), strict=True):
-        assert jnp.abs(ours - reference).max() < 1e-5
 
 
 def test_packed_logits_equal_unpacked_ones() -> None:
