@@ -13,6 +13,7 @@ Family = Literal["qwen2", "qwen3", "llama", "mistral"]
 Head = Literal["value", "classifier", "mlp"]
 Remat = Literal["none", "dots", "full"]
 RopeKind = Literal["default", "linear", "llama3", "yarn"]
+Implementation = Literal["auto", "blockwise", "splash", "pallas_gpu", "cudnn"]
 
 # Every matrix of a layer that LoRA can adapt, in the order in which a layer uses them.
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -123,7 +124,7 @@ class ModelConfig:
     lora: LoraConfig = LoraConfig()
     dtype: Literal["float32", "bfloat16"] = "float32"
     remat: Remat = "none"
-    attention: str = "auto"
+    attention: Implementation = "auto"
 
     def __post_init__(self) -> None:
         for field in ("vocab_size", "hidden_size", "intermediate_size", "num_layers", "num_heads"):
@@ -138,7 +139,8 @@ class ModelConfig:
             raise InputError(f"model.head_dim must be even for rotary positions: {self.head_dim}")
         if self.sliding_window is not None and self.sliding_window < 1:
             raise InputError(f"model.sliding_window must be positive: {self.sliding_window}")
-        for field, values in (("family", Family), ("head", Head), ("remat", Remat)):
+        choices = {"family": Family, "head": Head, "remat": Remat, "attention": Implementation}
+        for field, values in choices.items():
             if getattr(self, field) not in get_args(values):
                 raise InputError(
                     f"model.{field} {getattr(self, field)!r} is none of "

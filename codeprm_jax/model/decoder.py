@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from codeprm_jax.model.attention import segment_attention
+from codeprm_jax.model.attention import attend
 from codeprm_jax.model.config import PROJECTIONS, ModelConfig
 from codeprm_jax.model.rope import rotate
 from codeprm_jax.sharding import constrain
@@ -128,7 +128,14 @@ class Attention(nnx.Module):
         query, key, value = (
             constrain(a, "batch", "length", "activation_heads", None) for a in (query, key, value)
         )
-        mixed = segment_attention(query, key, value, context.segment_ids)
+        mixed = attend(
+            query,
+            key,
+            value,
+            context.segment_ids,
+            implementation=config.attention,
+            sliding_window=config.sliding_window,
+        )
         return self.o_proj(mixed.reshape(*x.shape[:2], -1), keys("o_proj"))
 
 

@@ -32,7 +32,7 @@ from codeprm_jax.files import (
     write_json,
     write_jsonl,
 )
-from codeprm_jax.model import decoder, lora
+from codeprm_jax.model import attention, decoder, lora
 from codeprm_jax.model.config import ModelConfig
 from codeprm_jax.sharding import batch_divisor, make_mesh
 from codeprm_jax.traces.dataset import read_split, read_statistics
@@ -90,6 +90,8 @@ def train(config: TrainConfig) -> TrainSummary:
             f"training.batch_rows ({training.batch_rows}) must be a multiple of "
             f"data x fsdp = {batch_divisor(mesh)}"
         )
+    # Rows are packed: an attention that cannot keep their examples apart is refused here.
+    attention.check_config(config.model, mesh, packed=True)
     train_records = read_split(config.data.data_dir, "train")
     dataset = stable_seed(read_statistics(config.data.data_dir))  # tells one from another
     layout, model = prepare_run(

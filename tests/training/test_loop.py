@@ -158,6 +158,13 @@ def test_batch_must_fit_the_mesh(data_dir: Path, tmp_path: Path) -> None:
         train(config(data_dir, tmp_path / "run", batch_rows=6))
 
 
+def test_attention_that_cannot_do_it_is_refused_at_start(data_dir: Path, tmp_path: Path) -> None:
+    settings = config(data_dir, tmp_path / "run")
+    with pytest.raises(InputError, match="cudnn"):
+        train(replace(settings, model=replace(TINY, attention="cudnn")))
+    assert not (tmp_path / "run").exists()
+
+
 def test_checkpoint_restores_onto_another_mesh(finished: Path) -> None:
     whole = params_of(finished)
     mesh = make_mesh(MeshConfig(2, 2, 2))

@@ -1,0 +1,77 @@
+"""Attention for TPUs: JAX's splash kernel (Pallas), forward and backward, with segments.
+
+Splash skips the blocks of keys that a static mask (causal, or a window) leaves empty, and masks
+segments inside the blocks. It needs lengths that its blocks divide; the rest is padded here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.experimental.pallas.ops.tpu.splash_attention import (
+    splash_attention_kernel as splash_kernel,
+)
+from jax.experimental.pallas.ops.tpu.splash_attention import (
+    splash_attention_mask as splash_mask,
+)
+
+# The kernel's unit of length, the vector lanes of a TPU, and the block we ask for where it fits.
+_LANES = 128
+_BLOCK = 512
+
+
+def splash(
+    query: jax.Array,
+    key: jax.Array,
+    value: jax.Array,
+    segment_ids: jax.Array,
+    sliding_window: int | None = None,
+    *,
+    interpret: bool = False,
+) -> jax.Array:
+    """`codeprm_jax.model.attention.attend` for arrays that are whole on one TPU.
+
+    `interpret` runs the kernel in Pallas' interpreter, on any platform, for tests.
+    """
+    length, heads, head_dim = query.shape[1:]
+    block = min(_BLOCK, length + -length % _LANES)
+    padding = -length % block
+    if padding:  # a segment of its own, behind all others
+        widths = ((0, 0), (0, padding), (0, 0), (0, 0))
+        query, key, value = (jnp.pad(x, widths) for x in (query, key, value))
+        segment_ids = jnp.pad(segment_ids, widths[:2], constant_values=-1)
+    kernel = _kernel(length + padding, heads, block, sliding_window, interpret)
+
+    def row(q: jax.Array, k: jax.Array, v: jax.Array, segments: jax.Array) -> jax.Array:
+        q, k, v = (x.swapaxes(0, 1) for x in (q, k, v))  # the kernel wants heads first
+        mixed: Any = kernel(q, k, v, splash_kernel.SegmentIds(segments, segments))
+        return mixed.swapaxes(0, 1)
+
+    # The kernel does not scale; in float32, so that bfloat16 queries are rounded once only.
+    scaled = (query.astype(jnp.float32) * head_dim**-0.5).astype(query.dtype)
+    return jax.vmap(row)(scaled, key, value, segment_ids)[:, :length].astype(query.dtype)
+
+
+def _kernel(
+    length: int, heads: int, block: int, sliding_window: int | None, interpret: bool
+) -> splash_kernel.SplashAttentionKernel:
+    shape = (length, length)
+    mask = (
+        splash_mask.CausalMask(shape)
+        if sliding_window is None
+        else splash_mask.LocalMask(shape, window_size=(sliding_window - 1, 0), offset=0)
+    )
+    return splash_kernel.make_splash_mha_single_device(
+        splash_mask.MultiHeadMask([mask] * heads),
+        block_sizes=splash_kernel.BlockSizes(
+            block_q=block,
+            block_kv=block,
+            block_q_dkv=block,
+            block_kv_dkv=block,
+            block_q_dq=block,
+            block_kv_dq=block,
+        ),
+        interpret=interpret,
+    )
