@@ -51,6 +51,7 @@ class TrainingConfig:
       learning_rate: peak of the schedule.
       warmup_fraction: share of the steps in which the rate rises linearly from 0.
       weight_decay: AdamW's, on matrices only.
+      adam_b2: AdamW's decay of the second moment.
       grad_clip: global norm.
       loss: "mse" or "bce" of the sigmoid against the soft label.
       evaluate_every: steps between validations; the last step is always followed by one.
@@ -65,6 +66,7 @@ class TrainingConfig:
     learning_rate: float = 1e-3
     warmup_fraction: float = 0.1
     weight_decay: float = 0.01
+    adam_b2: float = 0.98
     grad_clip: float = 1.0
     loss: Literal["mse", "bce"] = "mse"
     evaluate_every: int = 50
@@ -79,6 +81,8 @@ class TrainingConfig:
                 raise InputError(f"training.{name} must be at least 1: {getattr(self, name)}")
         if not self.learning_rate > 0 or not 0 <= self.warmup_fraction < 1:
             raise InputError("training.learning_rate > 0 and 0 <= warmup_fraction < 1 are needed")
+        if not 0 <= self.adam_b2 < 1:
+            raise InputError(f"training.adam_b2 must be in [0, 1): {self.adam_b2}")
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ def make_optimizer(config: TrainingConfig, total_steps: int) -> optax.GradientTr
         optax.clip_by_global_norm(config.grad_clip),
         optax.adamw(
             learning_rate_schedule(config, total_steps),
-            b2=0.98,
+            b2=config.adam_b2,
             weight_decay=config.weight_decay,
             mask=_decayed,
         ),
