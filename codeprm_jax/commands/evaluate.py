@@ -18,7 +18,7 @@ def main(model: Path, data: Path, out: Path | None = None) -> int:
     """Scores the test splits and prints metrics beside the baselines.
 
     Args:
-      model: run directory of a training.
+      model: run directory of a training, or model directory.
       data: dataset that codeprm build wrote.
       out: JSON file for all metrics.
     """

@@ -6,6 +6,7 @@ checkpoint of another architecture, or half of one, is an error that lists names
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -102,6 +103,21 @@ def read_tensor(info: TensorInfo, name: str, *index: slice) -> np.ndarray:
     """A slice of a stored tensor in its stored dtype; nothing else of the file stays mapped."""
     with safe_open(info.file, "numpy") as file:
         return file.get_slice(name)[index or slice(None)]
+
+
+def fingerprint(checkpoint: Checkpoint) -> str:
+    """Tells a checkpoint from others of its shape, whatever its files and float dtypes are.
+
+    Norms and biases are read: any training changes them, and they are small.
+    """
+    digest = hashlib.blake2b(digest_size=8)
+    for path, shape in decoder_paths(checkpoint.config).items():
+        if len(shape) - (path[0] == "layers") == 1:
+            for name in tensor_names(checkpoint.config, path):
+                full = checkpoint.prefix + name
+                tensor = read_tensor(checkpoint.tensors[full], full).astype(np.float32)
+                digest.update(name.encode() + tensor.tobytes())
+    return digest.hexdigest()
 
 
 def tensor_names(config: ModelConfig, path: tuple[str, ...]) -> list[str]:

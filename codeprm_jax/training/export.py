@@ -27,6 +27,7 @@ from codeprm_jax.sharding import MeshConfig, make_mesh
 from codeprm_jax.training.model_card import model_card
 from codeprm_jax.training.model_directory import (
     ORBAX_PARAMS,
+    Base,
     LoadedModel,
     load_model,
     write_prm_config,
@@ -80,7 +81,7 @@ def export(
         config, params = lora.merge(loaded.config, loaded.params)
         write_params(unfinished, config, params, mesh, original, dtype, max_file)
     elif form == "peft":
-        _write_adapter(unfinished, loaded, base, writes)
+        _write_adapter(unfinished, loaded, writes)
     else:
         with ocp.StandardCheckpointer() as checkpointer:
             checkpointer.save(unfinished / ORBAX_PARAMS, loaded.params)
@@ -92,10 +93,10 @@ def export(
             directory.layout.config,
             directory.target,
             loaded.config if form == "orbax" else None,
-            base if form == "peft" or loaded.config.lora.rank else None,
+            base if form == "peft" else None,
         )
         with write_whole(unfinished / "README.md") as file:
-            file.write(model_card(loaded, form, facts, licence, base))
+            file.write(model_card(loaded, form, facts, licence))
         if form == "hf":
             _compare_tokenizers(unfinished, directory.layout.tokenizer)
         os.replace(unfinished, out)
@@ -103,13 +104,14 @@ def export(
         multihost_utils.sync_global_devices("export")
 
 
-def _write_adapter(directory: Path, loaded: LoadedModel, base: Path | None, writes: bool) -> None:
-    if not loaded.config.lora.rank:
+def _write_adapter(directory: Path, loaded: LoadedModel, writes: bool) -> None:
+    base = loaded.directory.base
+    if not loaded.config.lora.rank or base is None:
         raise InputError("this model has no adapters, all of it was trained; use format hf")
     trained, _ = lora.divide(loaded.config, loaded.params)
     trained = multihost_utils.process_allgather(trained, tiled=True)
     if writes:
-        peft.write_adapter(directory, loaded.config, trained, str(base))
+        peft.write_adapter(directory, loaded.config, trained, str(base.path))
 
 
 def _compare_tokenizers(directory: Path, tokenizer: Tokenizer) -> None:
@@ -128,10 +130,10 @@ def _compare_tokenizers(directory: Path, tokenizer: Tokenizer) -> None:
             return
 
 
-def _original(model: Path, base: Path | None) -> dict[str, Any] | None:
+def _original(model: Path, base: Base | None) -> dict[str, Any] | None:
     """config.json of the checkpoint that training began from, if it is still there."""
-    for folder in (model, base):
-        if folder is not None and (folder / CONFIG_FILE).is_file():
+    for folder in [model, *([base.path] if base else [])]:
+        if (folder / CONFIG_FILE).is_file():
             return read_json(folder / CONFIG_FILE)
     return None
 

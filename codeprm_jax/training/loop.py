@@ -39,9 +39,7 @@ from codeprm_jax.traces.dataset import read_split, read_statistics
 from codeprm_jax.training.checkpoints import Checkpoints
 from codeprm_jax.training.config import TrainConfig
 from codeprm_jax.training.metrics import regression_metrics
-from codeprm_jax.training.model_directory import (
-    load_frozen,
-)
+from codeprm_jax.training.model_directory import load_frozen, load_model_directory
 from codeprm_jax.training.start import first_state, prepare_run
 from codeprm_jax.training.step import (
     abstract_state,
@@ -115,7 +113,7 @@ def train(config: TrainConfig) -> TrainSummary:
         logger.info("going on from step %d", int(state.step))
     else:
         state = first_state(config, model, optimizer, mesh)
-    frozen = load_frozen(model, config.checkpoint, mesh)
+    frozen = load_frozen(model, load_model_directory(run).base, mesh)
     start = int(state.step)
     train_step = make_train_step(mesh, model, training, optimizer)
     forward = make_forward(model)

@@ -56,17 +56,15 @@ Its logits (l0, l1) at a step tag give the score softmax((l0, l1))[1].
 """
 
 
-def model_card(
-    loaded: LoadedModel, form: str, facts: Mapping[str, Any], licence: str, base: Path | None
-) -> str:
+def model_card(loaded: LoadedModel, form: str, facts: Mapping[str, Any], licence: str) -> str:
     """The card's text.
 
     Args:
       form: "hf", "peft" or "orbax".
       facts: "run", the content of run.json, and "evaluation", of `codeprm evaluate --out`; either
         may be missing.
-      base: the checkpoint that training began from.
     """
+    base = loaded.directory.base.path if loaded.directory.base else None
     config, layout = loaded.config, loaded.directory.layout
     began = f"`{base.name}`" if base else "random weights"
     head = ["---", f"license: {licence}"]

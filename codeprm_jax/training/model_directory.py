@@ -25,8 +25,9 @@ from codeprm_jax.data.layout import Layout, LayoutConfig
 from codeprm_jax.data.tokenizer import Tokenizer, load_tokenizer
 from codeprm_jax.files import InputError, read_json, write_json
 from codeprm_jax.model import decoder, lora, peft
-from codeprm_jax.model.checkpoint import open_checkpoint
+from codeprm_jax.model.checkpoint import fingerprint, open_checkpoint
 from codeprm_jax.model.config import ModelConfig
+from codeprm_jax.model.huggingface import CONFIG_FILE
 from codeprm_jax.model.weights import load_params
 from codeprm_jax.sharding import named_sharding
 from codeprm_jax.traces.trace import Target
@@ -41,6 +42,19 @@ Kind = Literal["run", "huggingface", "peft", "orbax"]
 
 
 @dataclass(frozen=True)
+class Base:
+    """A checkpoint that training began from: its folder, and what tells it from others."""
+
+    path: Path
+    fingerprint: str
+
+    @classmethod
+    def of(cls, directory: Path) -> Base:
+        """The checkpoint in a folder. Raises InputError if it holds none."""
+        return cls(directory.resolve(), fingerprint(open_checkpoint(directory)))
+
+
+@dataclass(frozen=True)
 class ModelDirectory:
     """What prm_config.json says.
 
@@ -49,7 +63,7 @@ class ModelDirectory:
       layout: text to tokens and step positions.
       target: what a score estimates.
       model: the shape; None where a Hugging Face config.json gives it.
-      base: folder of the checkpoint that adapters were trained on, or that training began from.
+      base: the checkpoint that adapters were trained on, or that training began from.
       tokens: (good, bad) tokens of a language-model head that is read as a score.
     """
 
@@ -57,7 +71,7 @@ class ModelDirectory:
     layout: Layout
     target: Target
     model: ModelConfig | None = None
-    base: Path | None = None
+    base: Base | None = None
     tokens: tuple[str, str] | None = None
 
 
@@ -82,7 +96,7 @@ def write_prm_config(
     layout: LayoutConfig,
     target: Target,
     model: ModelConfig | None = None,
-    base: Path | None = None,
+    base: Base | None = None,
     tokens: tuple[str, str] | None = None,
 ) -> None:
     """Writes prm_config.json; the arguments are ModelDirectory's."""
@@ -93,7 +107,7 @@ def write_prm_config(
             "target": target,
             "layout": layout.to_json(),
             "model": model.to_json() if model else None,
-            "base": str(base.resolve()) if base else None,
+            "base": {"path": str(base.path), "fingerprint": base.fingerprint} if base else None,
             "tokens": list(tokens) if tokens else None,
         },
     )
@@ -105,7 +119,7 @@ def save_model_directory(
     layout: LayoutConfig,
     tokenizer: Tokenizer,
     target: Target,
-    base: Path | None = None,
+    base: Base | None = None,
 ) -> None:
     """Writes `run/model`: tokenizer and prm_config.json."""
     directory = Path(run) / "model"
@@ -134,7 +148,7 @@ def load_model_directory(path: Path | str) -> ModelDirectory:
         layout,
         config["target"],
         ModelConfig.from_json(model) if model else None,
-        Path(base) if base else None,
+        Base(Path(base["path"]), base["fingerprint"]) if base else None,
         (tokens[0], tokens[1]) if tokens else None,
     )
 
@@ -222,19 +236,25 @@ def _load_run(path: Path, directory: ModelDirectory, mesh: Mesh, computing: _Com
     return config, lora.join(frozen, trained), step
 
 
-def load_frozen(config: ModelConfig, base: Path | None, mesh: Mesh) -> decoder.Params:
+def load_frozen(config: ModelConfig, base: Base | None, mesh: Mesh) -> decoder.Params:
     """What adapters freeze, from the checkpoint that they adapt; nothing without adapters.
 
-    Matrices are in the compute dtype, see `lora.frozen_dtype`.
+    Matrices are in the compute dtype, see `lora.frozen_dtype`. Raises InputError where that
+    checkpoint is gone, or another one stands in its place.
     """
     if not config.lora.rank:
         return {}
-    if base is None or not base.is_dir():
+    if base is None or not base.path.is_dir():
         raise InputError(
-            f"the checkpoint that the adapters belong to is not at {base}; put it there, or "
-            f'change "base" in {PRM_CONFIG}'
+            f"the checkpoint that the adapters belong to is not at {base and base.path}; put it "
+            f"there, or change the path of 'base' in {PRM_CONFIG}"
         )
-    checkpoint = open_checkpoint(base)
+    checkpoint = open_checkpoint(base.path)
+    if fingerprint(checkpoint) != base.fingerprint:
+        raise InputError(
+            f"{base.path} is not the checkpoint that the adapters were trained on: its norms and "
+            "biases have other values"
+        )
     params = load_params(checkpoint, mesh, lambda names: lora.frozen_dtype(config, names))
     return lora.divide(config, params)[1]
 
@@ -262,14 +282,15 @@ def _load_huggingface(
 
 
 def _load_peft(path: Path, directory: ModelDirectory, mesh: Mesh, computing: _Computing) -> _Loaded:
-    base = Path(read_json(path / peft.CONFIG_FILE).get("base_model_name_or_path") or "")
-    base = base if base.is_dir() else directory.base or base
-    if not base.is_dir():
+    folder = Path(read_json(path / peft.CONFIG_FILE).get("base_model_name_or_path") or "")
+    if not (folder / CONFIG_FILE).is_file():
         raise InputError(
-            f"{path}: its base checkpoint is not at {base}; change base_model_name_or_path in "
+            f"{path}: its base checkpoint is not at {folder}; change base_model_name_or_path in "
             f"{peft.CONFIG_FILE}"
         )
-    checkpoint = open_checkpoint(base)
+    known = directory.base
+    base = Base(folder, known.fingerprint) if known else Base.of(folder)
+    checkpoint = open_checkpoint(folder)
     config, adapter = peft.read_adapter(path, checkpoint.config)
     config = computing(config, checkpoint.original.get("torch_dtype"))
     shardings, _ = lora.divide(config, params_shardings(mesh, config))

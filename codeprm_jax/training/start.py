@@ -19,7 +19,7 @@ from codeprm_jax.model.config import ModelConfig
 from codeprm_jax.model.huggingface import same_shape
 from codeprm_jax.model.weights import load_head, load_params
 from codeprm_jax.training.config import TrainConfig
-from codeprm_jax.training.model_directory import load_model_directory, save_model_directory
+from codeprm_jax.training.model_directory import Base, load_model_directory, save_model_directory
 from codeprm_jax.training.step import TrainState, init_state
 
 
@@ -65,7 +65,8 @@ def prepare_run(
     )
     layout = Layout(settings, tokenizer)
     model = _checked_shape(config, tokenizer.vocab_size)
-    save_model_directory(run, model, settings, tokenizer, data.target, config.checkpoint)
+    base = Base.of(config.checkpoint) if config.checkpoint else None
+    save_model_directory(run, model, settings, tokenizer, data.target, base)
     return layout, model
 
 

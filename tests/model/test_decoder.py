@@ -53,8 +53,10 @@ def test_remat_and_dtype_do_what_they_say() -> None:
         loss = lambda p: (decoder.apply(config, p, tokens, at * 0 + 1, at) ** 2).sum()  # noqa: E731
         return jax.jit(jax.grad(loss))(params)
 
-    plain, again = grads(TINY), grads(replace(TINY, remat="full"))
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), plain, again)
+    plain = grads(TINY)
+    for remat in ("dots", "full"):
+        again = grads(replace(TINY, remat=remat))
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), plain, again)
     half = replace(TINY, dtype="bfloat16")
     model = decoder.bind(half, params)
     assert model.hidden_states(tokens, at * 0 + 1, at).dtype == jnp.bfloat16

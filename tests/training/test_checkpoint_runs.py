@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import jax
 import numpy as np
@@ -115,7 +116,7 @@ def test_checkpoints_of_adapters_hold_adapters_only(adapted: Path, base: Path) -
     assert leaves - adapters == {("score", "out", "kernel")}
     assert read_json(adapted / "run.json")["num_trainable_params"] < 9000
     said = read_json(adapted / "model" / "prm_config.json")
-    assert said["base"] == str(base.resolve())
+    assert said["base"] == {"path": str(base.resolve()), "fingerprint": ANY}
 
 
 def test_an_interrupted_run_of_adapters_goes_on_bit_for_bit(
@@ -262,9 +263,17 @@ def test_what_does_not_fit_together_is_refused(
     moved = tmp_path / "moved"
     shutil.copytree(adapted, moved)
     said = read_json(moved / "model" / "prm_config.json")
-    write_json(moved / "model" / "prm_config.json", said | {"base": str(tmp_path / "gone")})
+    said["base"]["path"] = str(tmp_path / "gone")
+    write_json(moved / "model" / "prm_config.json", said)
     with pytest.raises(InputError, match="gone"):
         StepScorer(moved)
+    # A base of the same shape with other weights would score, and be wrong.
+    make_checkpoint(tmp_path / "gone", "qwen2", task="ForCausalLM", seed=1)
+    with pytest.raises(InputError, match="not the checkpoint"):
+        StepScorer(moved)
+    shutil.rmtree(tmp_path / "gone")
+    make_checkpoint(tmp_path / "gone", "qwen2", task="ForCausalLM")  # in one file instead of many
+    assert StepScorer(moved).fingerprint == StepScorer(adapted).fingerprint
 
 
 def test_scorers_tell_adapters_of_one_base_apart(adapted: Path, tmp_path: Path) -> None:
