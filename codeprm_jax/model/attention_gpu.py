@@ -15,8 +15,8 @@ from jax.experimental.pallas.ops.gpu import attention as pallas_attention
 
 from codeprm_jax.files import InputError
 
-# Tiles of keys and values of 64 x 128 float32, two stages deep, take 128 KiB of shared memory, which
-# an A100 has; not tuned, for want of a GPU.
+# Tiles of keys and values, 64 x 128 in float32 and two stages deep, take 128 KiB of shared memory,
+# which an A100 has; not tuned, for want of a GPU.
 _BLOCK = 64
 # Of the backward kernel, which holds more tiles; the kernel's own default.
 _BACKWARD_BLOCK = 32
