@@ -63,7 +63,7 @@ def attend(
 
     Returns:
       [batch, length, heads, head_dim] in the query's dtype. Scores are scaled by head_dim**-0.5;
-      the softmax is float32.
+      the softmax is float32. Products follow jax_default_matmul_precision.
 
     Raises:
       InputError: the implementation cannot do what is asked; see `check`.

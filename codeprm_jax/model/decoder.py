@@ -24,10 +24,16 @@ Keys = Callable[[str], jax.Array | None]  # the dropout key of a projection, Non
 
 
 class Context(NamedTuple):
-    """What every layer reads beside the residual stream: int32[batch, length] each."""
+    """What every layer reads beside the residual stream.
+
+    Attributes:
+      segment_ids, positions: int32[batch, length].
+      packed: False promises one example a row, with padding at its end.
+    """
 
     segment_ids: jax.Array
     positions: jax.Array
+    packed: bool
 
 
 # Logical axes of inputs and outputs of each matrix; see codeprm_jax.sharding.
@@ -135,6 +141,7 @@ class Attention(nnx.Module):
             context.segment_ids,
             implementation=config.attention,
             sliding_window=config.sliding_window,
+            packed=context.packed,
         )
         return self.o_proj(mixed.reshape(*x.shape[:2], -1), keys("o_proj"))
 
@@ -231,9 +238,10 @@ class ProcessRewardModel(nnx.Module):
         segment_ids: jax.Array,
         positions: jax.Array,
         dropout_key: jax.Array | None = None,
+        packed: bool = True,
     ) -> jax.Array:
         """The normalised last hidden states, [batch, length, embed] in the compute dtype."""
-        config, context = self.config, Context(segment_ids, positions)
+        config, context = self.config, Context(segment_ids, positions, packed)
         x = constrain(self.embed_tokens(tokens), "batch", "length", "activation_embed")
         graph, stacked = nnx.split(self.layers)
 
@@ -254,6 +262,7 @@ class ProcessRewardModel(nnx.Module):
         segment_ids: jax.Array,
         positions: jax.Array,
         dropout_key: jax.Array | None = None,
+        packed: bool = True,
     ) -> jax.Array:
         """Value logits, float32[batch, length]; sigmoid gives a score in [0, 1].
 
@@ -262,8 +271,10 @@ class ProcessRewardModel(nnx.Module):
           segment_ids: int32[batch, length]; 0 is padding, equal ids are one example.
           positions: int32[batch, length], from 0 in each example.
           dropout_key: a PRNG key in training with adapters; without it nothing is dropped.
+          packed: False promises one example a row, with padding at its end.
         """
-        return self.score(self.hidden_states(tokens, segment_ids, positions, dropout_key))
+        hidden = self.hidden_states(tokens, segment_ids, positions, dropout_key, packed)
+        return self.score(hidden)
 
 
 def create(config: ModelConfig, seed: jax.Array | int) -> Params:
@@ -279,9 +290,10 @@ def apply(
     segment_ids: jax.Array,
     positions: jax.Array,
     dropout_key: jax.Array | None = None,
+    packed: bool = True,
 ) -> jax.Array:
-    """Value logits, float32[batch, length], of the model with these parameters."""
-    return bind(config, params)(tokens, segment_ids, positions, dropout_key)
+    """`ProcessRewardModel` with these parameters: value logits, float32[batch, length]."""
+    return bind(config, params)(tokens, segment_ids, positions, dropout_key, packed)
 
 
 def bind(config: ModelConfig, params: Params) -> ProcessRewardModel:

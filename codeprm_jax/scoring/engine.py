@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -15,6 +15,8 @@ from jax.sharding import Mesh
 
 from codeprm_jax.data.layout import Example, StepInput
 from codeprm_jax.data.packing import pack_row
+from codeprm_jax.model.attention import check_config
+from codeprm_jax.model.config import Implementation
 from codeprm_jax.sharding import batch_divisor, make_mesh
 from codeprm_jax.training.loop import make_forward
 from codeprm_jax.training.model_directory import load_model
@@ -49,13 +51,18 @@ class StepScorer:
       path: run or model directory, see `training.model_directory`.
       mesh: devices; default all, as replicas.
       tokens_per_batch: padded tokens in a full batch.
+      attention: implementation, see `model.attention`; rows hold one example each.
 
     Raises:
-      InputError: `path` holds no model.
+      InputError: `path` holds no model, or the attention does not do what it needs here.
     """
 
     def __init__(
-        self, path: Path | str, mesh: Mesh | None = None, tokens_per_batch: int = 8192
+        self,
+        path: Path | str,
+        mesh: Mesh | None = None,
+        tokens_per_batch: int = 8192,
+        attention: Implementation = "auto",
     ) -> None:
         self.mesh = mesh or make_mesh()
         model = load_model(path, self.mesh)
@@ -66,7 +73,9 @@ class StepScorer:
         head = [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(model.params["score"])]
         digest = hashlib.blake2b(b"".join(head)).hexdigest()[:16]
         self.fingerprint = digest if self.step is None else f"step {self.step}, {digest}"
-        self._forward = make_forward(model.config)
+        config = replace(model.config, attention=attention)
+        check_config(config, self.mesh, packed=False)
+        self._forward = make_forward(config, packed=False)
         self._tokens_per_batch = tokens_per_batch
         self.buckets = tuple(length_buckets(self.layout.config.max_tokens))
         self.compiled: set[tuple[int, int]] = set()

@@ -159,14 +159,19 @@ def train(config: TrainConfig) -> TrainSummary:
     return TrainSummary(int(state.step), metrics, rate, int(state.step) < total)
 
 
-def make_forward(model: ModelConfig) -> Callable[..., jax.Array]:
-    """Jitted (params, tokens, segment_ids, positions) -> scores: float32[batch, length]."""
+def make_forward(model: ModelConfig, packed: bool = True) -> Callable[..., jax.Array]:
+    """Jitted (params, tokens, segment_ids, positions) -> scores: float32[batch, length].
+
+    `packed=False` promises rows of one example each.
+    """
 
     @jax.jit
     def forward(
         params: decoder.Params, tokens: jax.Array, segment_ids: jax.Array, positions: jax.Array
     ) -> jax.Array:
-        return jax.nn.sigmoid(decoder.apply(model, params, tokens, segment_ids, positions))
+        return jax.nn.sigmoid(
+            decoder.apply(model, params, tokens, segment_ids, positions, packed=packed)
+        )
 
     return forward
 

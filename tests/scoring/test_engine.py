@@ -109,3 +109,12 @@ def test_bad_input_is_refused(scorer: StepScorer, tmp_path: Path) -> None:
     assert scorer.score([]) == []
     with pytest.raises(InputError, match="no run directory"):
         StepScorer(tmp_path)
+
+
+def test_attention_is_chosen_and_refused_where_it_cannot_run(run: Path, scorer: StepScorer) -> None:
+    for name in ("cudnn", "splash", "pallas_gpu"):
+        with pytest.raises(InputError, match="not on cpu"):
+            StepScorer(run, attention=name)  # type: ignore[arg-type]
+    item = StepInput("Sort.", ("Compare neighbours.", "Swap them."))
+    named = StepScorer(run, attention="blockwise").score([item])[0].scores
+    np.testing.assert_array_equal(named, scorer.score([item])[0].scores)
