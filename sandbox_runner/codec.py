@@ -11,12 +11,13 @@ The reader names the largest frame that it will take, and allocates no more than
 from __future__ import annotations
 
 import json
+import json.encoder
 import math
 import os
 import select
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 MAX_DEPTH = 200
@@ -59,7 +60,9 @@ def decode(data: Any, depth: int = 0) -> Any:
     if depth > MAX_DEPTH:
         raise CodecError(f"nested deeper than {MAX_DEPTH}")
     if isinstance(data, list):
-        return [decode(v, depth + 1) for v in data]
+        if depth == MAX_DEPTH:
+            return [decode(v, depth + 1) for v in data]
+        return [decode(v, depth + 1) if type(v) in _NESTED else v for v in data]
     if not isinstance(data, dict):
         return data
     if "$" not in data:
@@ -92,13 +95,16 @@ def decode(data: Any, depth: int = 0) -> Any:
     raise CodecError(f"unknown type tag {data['$']!r}")
 
 
+_NESTED = (list, dict)  # the types of JSON that are not themselves
+
 HEADER = struct.Struct(">I")
+_length = len  # that of this interpreter, whatever a program has made of its own
 
 
 def dumps(value: Any) -> bytes:
     """JSON text of an already encoded value, as compact ASCII bytes. Raises CodecError."""
     try:
-        return _ENCODER.encode(value).encode("ascii")
+        return "".join(_chunks(value, 0)).encode("ascii")
     except (TypeError, ValueError, RecursionError) as error:
         raise CodecError(f"no JSON form: {error}") from error
 
@@ -128,12 +134,17 @@ def write_payload(fd: int, payload: bytes, max_bytes: int, deadline: float | Non
     """`write_frame` for JSON text that is at hand."""
     if len(payload) > max_bytes:
         raise CodecError(f"a frame of {len(payload)} bytes; at most {max_bytes} are allowed")
-    rest = memoryview(HEADER.pack(len(payload)) + payload)
+    rest = frame(payload)
     while rest:
         try:
             rest = rest[os.write(fd, rest) :]
         except BlockingIOError:
             _wait(fd, select.POLLOUT, deadline)
+
+
+def frame(payload: bytes) -> bytes:
+    """The bytes of the frame that holds a JSON text."""
+    return HEADER.pack(_length(payload)) + payload
 
 
 def read_frame(fd: int, max_bytes: int, deadline: float | None = None) -> Any:
@@ -224,5 +235,18 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is no JSON")
 
 
-_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
+def _encoder() -> Callable[[Any, int], Iterable[str]]:
+    # What JSONEncoder.encode makes anew for every value. What is encoded holds no cycles.
+    encoder = json.JSONEncoder(separators=(",", ":"), allow_nan=False, check_circular=False)
+    make = getattr(json.encoder, "c_make_encoder", None)
+    if make is None:
+        return lambda value, _: encoder.iterencode(value)
+    text = json.encoder.encode_basestring_ascii
+    found: Callable[[Any, int], Iterable[str]] = make(
+        None, encoder.default, text, None, ":", ",", False, False, False
+    )
+    return found
+
+
+_chunks = _encoder()
 _DECODER = json.JSONDecoder(parse_constant=_refuse_constant)

@@ -45,6 +45,7 @@ MAX_STACK_MIB = 64
 _MIB = 1 << 20
 _PAGE = resource.getpagesize()
 _RESIDENT = (b"RssAnon:", b"RssShmem:", b"RssFile:")
+_WALL = 0x40000000  # __WALL: children by any kind of clone
 _TICKS = os.sysconf("SC_CLK_TCK")
 _SYSTEM = ("usr", "lib", "lib32", "lib64", "bin", "sbin")
 _DEVICES = tuple(f"/dev/{name}" for name in ("null", "zero", "full", "random", "urandom"))
@@ -225,23 +226,26 @@ def kill_all_others(tier: Tier) -> tuple[float, bool]:
     Returns their CPU seconds, and whether there were any.
     """
     cpu_s, found = 0.0, False
+    options = _WALL | os.WNOHANG
     for _ in range(200):
-        if tier == "T1":
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(-1, signal.SIGKILL)
-        elif tier == "T3":
-            for pid in descendants(os.getpid()):
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.kill(pid, signal.SIGKILL)
         try:
             while True:
-                pid, _, usage = os.wait4(-1, 0 if tier == "T1" else os.WNOHANG)
+                pid, _, usage = os.wait4(-1, options)
                 if pid == 0:
                     break
                 found = True
                 cpu_s += usage.ru_utime + usage.ru_stime
         except ChildProcessError:
+            # The children of all that have ended are the cell's: without any, it is alone.
             return cpu_s, found
+        if tier == "T1":
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(-1, signal.SIGKILL)
+            options = _WALL
+        elif tier == "T3":
+            for pid in descendants(os.getpid()):
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
     return cpu_s, found
 
 

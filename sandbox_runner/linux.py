@@ -63,7 +63,9 @@ MACHINES = tuple(_SYSCALLS)
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
-_bare_fork = ctypes.PyDLL(None, use_errno=True).fork
+_python_libc = ctypes.PyDLL(None, use_errno=True)
+# _Fork (glibc 2.34, musl 1.2.2) is fork without the handlers and locks of libraries.
+_bare_fork = getattr(_python_libc, "_Fork", None) or _python_libc.fork
 
 
 class _MountAttr(ctypes.Structure):
@@ -97,7 +99,8 @@ def fork() -> int:
     The hooks make locks anew that other threads might hold. Where there are none they only write to
     pages that the child must then copy: a quarter of the cost of a small child.
     """
-    return _number(int(_bare_fork()), "fork")
+    pid: int = _bare_fork()
+    return pid if pid >= 0 else _number(pid, "fork")
 
 
 def unshare(flags: int) -> None:

@@ -76,13 +76,13 @@ def main(payload: int, channels: list[int]) -> NoReturn:
     try:
         status = run(payload, channels)
     finally:
-        os._exit(status)
+        _exit(status)
 
 
 def run(payload: int, channels: list[int]) -> int:
     """`main` without its end; returns the exit status."""
-    job = marshal.loads(os.pread(payload, os.fstat(payload).st_size, 0))
-    os.close(payload)
+    job = _loads(_pread(payload, _lseek(payload, 0, 2), 0))
+    _close(payload)
     if not channels:
         return _run_whole(*job)
     program = _Program(job, channels)
@@ -161,7 +161,7 @@ class _Program:
 
     def run_batch(self) -> int:
         code = self._compile()
-        self._send({"compiled": True})
+        os.write(self.channel, _COMPILED)
         _show_source(self.source)
         pairs = list(zip(self.others[::2], self.others[1::2], strict=True))
         for stdin, out in pairs:
@@ -171,7 +171,7 @@ class _Program:
             os.close(out)
             sys.stdin = open(0, encoding="utf-8", errors="surrogateescape", closefd=False)  # noqa: SIM115
             sys.stdout = open(1, "w", encoding="utf-8", errors="surrogateescape", closefd=False)  # noqa: SIM115
-            began = _Meter()
+            meter = _Meter()
             status, error = _run_as_main(code)
             current = threading.current_thread()
             for thread in threading.enumerate():
@@ -180,22 +180,20 @@ class _Program:
             atexit._run_exitfuncs()
             atexit._clear()
             status = _finalize(status)
-            self._send({"status": status, "error": error, **began.read()})
+            self._send(meter.add_to({"status": status, "error": error}))
         return 0
 
     def run_calls(self) -> int:
-        tests: list[Any] = self.job["tests"]
-        began = _Meter()
+        meter = _Meter()
         function = self._import()
-        for calls in tests:
+        for calls in self.job["tests"]:
             try:
                 values = [answer(function(*args, **kwargs)) for args, kwargs in calls]
             except BaseException as error:  # noqa: BLE001 (also of a call to sys.exit)
                 # What is shown must not cost the next test its turn.
-                self._send({"error": _shown(error), **began.read()})
+                self._send(meter.add_to({"error": _shown(error)}))
             else:
-                self._send({"values": values, **began.read()})
-            began = _Meter()
+                self._send(meter.add_to({"values": values}))
         return 0
 
     def serve(self) -> int:
@@ -258,10 +256,9 @@ class _Program:
         # As by an importer, so that code under the `__main__` guard (a demonstration, a script that
         # reads stdin) does not run; `import __main__` and pickling by name still find the module.
         code = self._compile()
-        self._send({"compiled": True})
+        _write(self.channel, _COMPILED)
         _show_source(self.source)
-        module = _module("solution")
-        sys.modules["__main__"] = module
+        module = _modules["__main__"] = _module("solution")
         try:
             exec(code, module.__dict__)
             function = module.__dict__.get(str(self.entry_point))
@@ -271,7 +268,7 @@ class _Program:
             raise _EndedError(_exit_status(error.code)) from None
         except BaseException as error:  # noqa: BLE001 (the last frame of this process)
             raise _EndedError(_report(error)) from None
-        self._send({"ready": True})
+        _write(self.channel, _READY)
         return function
 
     def _compile(self) -> CodeType:
@@ -306,17 +303,26 @@ class _Program:
 
 
 class _Meter:
-    """What one test has used, as this process sees it: shown to people, believed by nobody."""
+    """What each test has used, as this process sees it: shown to people, believed by nobody."""
 
     def __init__(self) -> None:
-        self.cpu, self.wall = time.process_time(), time.monotonic()
+        self.cpu, self.wall = _process_time(), _monotonic()
 
-    def read(self) -> dict[str, float]:
-        return {
-            "cpu_s": time.process_time() - self.cpu,
-            "wall_s": time.monotonic() - self.wall,
-            "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        }
+    def add_to(self, frame: dict[str, Any]) -> dict[str, Any]:
+        """Adds to `frame` what was used since the last call, and returns it."""
+        cpu, wall = _process_time(), _monotonic()
+        frame["cpu_s"], frame["wall_s"] = cpu - self.cpu, wall - self.wall
+        frame["peak_mib"] = _getrusage(0)[2] / 1024
+        self.cpu, self.wall = cpu, wall
+        return frame
+
+
+_COMPILED, _READY = codec.frame(b'{"compiled":true}'), codec.frame(b'{"ready":true}')
+# Under names of this module they are found by way of fewer pages, each of which would be copied.
+_process_time, _monotonic, _getrusage = time.process_time, time.monotonic, resource.getrusage
+_loads, _pread, _lseek, _write = marshal.loads, os.pread, os.lseek, os.write
+_close, _exit = os.close, os._exit
+_cached_lines, _modules = linecache.cache, sys.modules
 
 
 def answer(value: Any) -> dict[str, Any]:
@@ -366,8 +372,9 @@ _VIEWS: tuple[type, ...] = (type({}.keys()), type({}.items()))  # which are equa
 
 def _module(name: str) -> ModuleType:
     module = ModuleType(name)
-    module.__dict__.update(__builtins__=builtins, __file__=FILENAME)
-    sys.modules[name] = module
+    names = module.__dict__
+    names["__builtins__"], names["__file__"] = builtins, FILENAME
+    _modules[name] = module
     return module
 
 
@@ -388,7 +395,7 @@ def _run_whole(code: CodeType, source: str) -> int:
 
 def _show_source(source: str) -> None:
     # Read when a traceback or inspect asks for it.
-    linecache.cache[FILENAME] = (lambda: source,)
+    _cached_lines[FILENAME] = (source.__str__,)
 
 
 def _run_as_main(code: CodeType) -> tuple[int, str]:

@@ -31,7 +31,6 @@ STDERR_TAIL = 4096
 ANSWER_SLACK = 1 << 16  # tags and escapes around a value of the permitted size
 
 _READ = 1 << 16
-_ABOUT_IMPORT = ("compiled", "ready")  # keys of frames that answer no test
 
 Handler = Callable[[], bool]
 
@@ -79,7 +78,12 @@ class Ending:
     @property
     def answers(self) -> list[dict[str, Any]]:
         """The frames that answer tests, in their order."""
-        return [f for f in self.frames if not any(k in f for k in _ABOUT_IMPORT)]
+        return [f for f in self.frames if _is_answer(f)]
+
+
+def _is_answer(frame: dict[str, Any]) -> bool:
+    """Whether a frame answers a test; two others are about the import."""
+    return "compiled" not in frame and "ready" not in frame
 
 
 class CellHandle:
@@ -294,7 +298,7 @@ class Process:
         if not isinstance(frame, dict):
             raise codec.CodecError("a frame is an object")
         self.ending.frames.append(frame)
-        if not any(key in frame for key in _ABOUT_IMPORT):
+        if _is_answer(frame):
             self._answered += 1
             if len(self._outs) > 1 and self._answered < len(self._outs):
                 self._finish_out(self._answered)

@@ -35,13 +35,16 @@ PLANS = 64  # of test suites, kept for the next program of the same problem
 # -P, -s and -S are all of -I but -E: PYTHONHASHSEED must be read, and the environment is empty.
 _FLAGS = ("-P", "-s", "-S", "-B", "-X", "utf8", "-W", "ignore")
 _START = (
-    "import sys; sys.path.insert(0, sys.argv[1]); from sandbox_runner import zygote; "
+    "import sys; sys.path.insert(0, sys.argv[1]); from sandbox_runner import warm; "
+    "warm.up(); from sandbox_runner import zygote; "
     "zygote.main(int(sys.argv[2]), sys.argv[3], tuple(sys.argv[4:]))"
 )
 _ENVIRONMENT = {
     "PYTHONHASHSEED": "0",
     "LC_ALL": "C.UTF-8",
     "PATH": "/usr/bin:/bin",
+    # Else each program binds anew what nothing before it has called.
+    "LD_BIND_NOW": "1",
     # An arena reserves 64 MiB of address space, and each thread would have one.
     "MALLOC_ARENA_MAX": "1",
     # Threads of a library would keep the zygote from changing its namespaces.

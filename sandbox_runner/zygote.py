@@ -21,18 +21,11 @@ import socket
 import struct
 import sys
 
-from sandbox_runner import cell, jail, linux, program
+from sandbox_runner import cell, jail, linux, program, warm
 
 FORK = b"cell"
 LIMITS = struct.Struct("<II")  # of a program: MiB of memory, processes
 READY = b"ready"
-
-# Programs are forks of this process and find these imported. Each costs every fork some time;
-# statistics, decimal or hashlib would double it.
-WARM = (
-    *("bisect", "collections", "functools", "heapq", "itertools", "linecache", "math", "re"),
-    *("string", "threading", "traceback", "typing"),
-)
 
 
 def main(control_fd: int, tier: jail.Tier, packages: tuple[str, ...]) -> None:
@@ -40,8 +33,6 @@ def main(control_fd: int, tier: jail.Tier, packages: tuple[str, ...]) -> None:
 
     `packages` are directories of packages that are imported, and may be read by programs.
     """
-    for name in WARM:
-        importlib.import_module(name)
     # `exit` and `quit` come from site, which -S leaves out.
     import site
 
@@ -60,6 +51,7 @@ def main(control_fd: int, tier: jail.Tier, packages: tuple[str, ...]) -> None:
     os.environ.update(PATH="/usr/bin:/bin", HOME="/tmp", LANG="C.UTF-8")
     del sys.path[0]  # where this package was found; programs have no business there
     gc.collect()
+    warm.fill_holes()
     gc.freeze()
     pidfd = os.pidfd_open(os.getpid())
     socket.send_fds(control, [READY], [pidfd])
