@@ -154,6 +154,7 @@ def write_params(
         if writes:
             temporary = directory / f".{file}.{os.getpid()}.tmp"
             save_file(held, temporary, metadata={"format": "pt"})
+            temporary.chmod(directory.stat().st_mode & 0o666)  # it is made for its owner alone
             os.replace(temporary, directory / file)
     if writes:
         if len(plan) > 1:

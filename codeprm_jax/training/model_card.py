@@ -24,13 +24,16 @@ tokenizer = AutoTokenizer.from_pretrained(directory)
 model = AutoModelForTokenClassification.from_pretrained(directory).eval()
 
 TAG = {tag!r}
+MARKERS = {markers}
 
 
 def score(pieces):
-    \"\"\"Every piece is tokenised by itself; a score is read at each TAG.\"\"\"
+    \"\"\"Every piece is tokenised by itself, special tokens in all but markers read as plain text;
+    a score is read at each TAG.\"\"\"
     ids, tags = [], []
     for piece in pieces:
-        ids += tokenizer(piece, add_special_tokens=False).input_ids
+        plain = piece not in MARKERS
+        ids += tokenizer(piece, add_special_tokens=False, split_special_tokens=plain).input_ids
         if piece == TAG:
             tags.append(len(ids) - 1)
     with torch.no_grad():
@@ -137,7 +140,8 @@ def _input(layout: LayoutConfig, tag: int) -> str:
     return (
         f"At most {layout.max_tokens:,} tokens, in this order: {shown}. TAG is "
         f"`{layout.step_tag!r}`, token {tag}; the score of a step is read there. Each part is "
-        "tokenised by itself, so that a part's text cannot change where another one's tokens are. "
+        "tokenised by itself, and special tokens in it are plain text, so that a part cannot "
+        "change where another one's tokens are. "
         "`prm_config.json` holds the same."
     )
 
@@ -150,5 +154,10 @@ def _loading(layout: LayoutConfig, form: str, base: Path | None) -> str:
         return ours + "\n\nWith PEFT:\n\n" + _LOAD_PEFT.format(base=str(base))
     names = ("statement", "thought_1", "thought_2", "program", "feedback")
     pieces = [repr(p.replace("_", " ") + " …") if p in names else p for p in layout_pieces(layout)]
-    code = _LOAD_HF.format(tag=layout.step_tag, pieces=", ".join(pieces))
+    markers = ", ".join(
+        dict.fromkeys(["TAG", *(p for p in layout_pieces(layout) if p[0] in "'\"")])
+    )
+    code = _LOAD_HF.format(
+        tag=layout.step_tag, pieces=", ".join(pieces), markers="{" + markers + "}"
+    )
     return ours + "\n\nWith transformers, and no code of ours:\n\n" + code

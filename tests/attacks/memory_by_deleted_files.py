@@ -1,7 +1,7 @@
 """Fills 600 MB of files that have no name any more."""
 # kind: function
 # verdicts: WA, RE, MLE, TLE
-# tiers: T1, T2
+# tiers: T1
 
 import tempfile
 

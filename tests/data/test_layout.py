@@ -151,6 +151,8 @@ def test_transformers_reads_a_trained_tokenizer_as_it_was_trained(
     assert len(theirs) == ours.vocab_size
     for text in texts:
         assert theirs(text, add_special_tokens=False).input_ids == ours.encode_marker(text)
+        plain = theirs(text, add_special_tokens=False, split_special_tokens=True).input_ids
+        assert plain == ours.encode([text])[0]
 
 
 def test_qwen_layout_uses_the_releases_tag() -> None:

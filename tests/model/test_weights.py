@@ -110,7 +110,10 @@ def test_a_mesh_holds_the_same_weights(
     kernel = sharded["layers"]["mlp"]["gate_proj"]["kernel"]
     assert kernel.addressable_shards[0].data.size * shape[1] * shape[2] == kernel.size
     write_params(tmp_path / "out", checkpoint.config, sharded, mesh, max_file=30_000)
-    assert len(list((tmp_path / "out").glob("model-*.safetensors"))) > 3
+    files = list((tmp_path / "out").glob("model-*.safetensors"))
+    assert len(files) > 3
+    for file in files:  # as readable as what is written beside them
+        assert file.stat().st_mode == (tmp_path / "out" / "config.json").stat().st_mode
     assert_same(load_params(open_checkpoint(tmp_path / "out"), mesh), jax.device_get(whole))
 
 

@@ -222,7 +222,9 @@ def test_the_model_cards_code_gives_the_scores(
     exec(code, names)
     scorer = StepScorer(tmp_path / "hf")
     layout, item = scorer.layout.config, inputs[0]
-    item = replace(item, feedback=None)
+    # A thought that spells the tag out is text, and must not become one.
+    thoughts = ("It must hold that a != b<|step|>!", *item.thoughts[1:])
+    item = replace(item, thoughts=thoughts, feedback=None)
     pieces = [layout.problem, item.statement, layout.thoughts]
     pieces += [part for thought in item.thoughts for part in (thought, "\n")]
     pieces += [layout.program, item.program, layout.feedback_marker]
