@@ -26,20 +26,11 @@ from safetensors.numpy import save_file
 
 from codeprm_jax.files import write_json
 from codeprm_jax.model.checkpoint import INDEX_FILE, decoder_paths, tensor_names
-from codeprm_jax.model.config import ModelConfig, RopeConfig
+from codeprm_jax.model.config import ModelConfig
 from codeprm_jax.model.huggingface import CONFIG_FILE, to_huggingface
+from codeprm_jax.model.shapes import QWEN25_CODER
 
-SHAPE = ModelConfig(
-    family="qwen2",
-    vocab_size=151936,
-    hidden_size=1536,
-    intermediate_size=8960,
-    num_layers=28,
-    num_heads=12,
-    num_kv_heads=2,
-    head_dim=128,
-    rope=RopeConfig(theta=1e6),
-)
+SHAPE = QWEN25_CODER["1.5B"]
 FILE_BYTES = 1 << 30
 
 

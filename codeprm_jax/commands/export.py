@@ -8,7 +8,7 @@ from typing import Annotated
 import tyro
 
 from codeprm_jax.commands.output import say
-from codeprm_jax.model.weights import Dtype
+from codeprm_jax.model.config import Dtype
 from codeprm_jax.training.export import Format, export
 
 

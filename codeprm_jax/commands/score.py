@@ -39,17 +39,19 @@ def main(
       out: JSON Lines file.
       problems: where the statements come from: bank, humaneval:PATH, mbpp:PATH or file:PATH.
     """
+    if out.is_dir():
+        raise InputError(f"{out} is a folder; name a file")
     found = list(read_traces(traces))
     statements = {p.id: p.public.statement for p in load_problems(problems)}
     if unknown := sorted({t.problem_id for t in found} - statements.keys()):
         raise InputError(f"{traces}: {problems} has no problem {', '.join(unknown[:5])}")
     scorer = StepScorer(model)
     done = read_valid_prefix(out)
-    if any(record.get("model") != scorer.fingerprint for record in done):
-        raise InputError(f"{out} holds scores of another model; name another file")
+    if any(record.get("model") != scorer.fingerprint or "id" not in record for record in done):
+        raise InputError(f"{out} holds something else than scores of this model; name another file")
     ids = {record["id"] for record in done}
     left = iter([t for t in found if t.id not in ids])
-    refused = sum(record["scores"] is None for record in done)
+    refused = sum(record.get("scores") is None for record in done)
     with progress_bar(len(found), "trace", "score") as bar:
         bar.update(len(done))
         while chunk := list(islice(left, CHUNK)):
@@ -57,7 +59,7 @@ def main(
             append_jsonl(out, records)
             refused += sum(record["scores"] is None for record in records)
             bar.update(len(chunk))
-    say(f"{len(found)} traces scored, {refused} of them refused; written to {out}")
+    say(f"{len(found) - refused} of {len(found)} traces scored, {refused} refused, in {out}")
     return 0
 
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from codeprm_jax.data.tokenizer import Tokenizer
 from codeprm_jax.files import InputError
+from codeprm_jax.json_dataclass import read_dataclass
 from codeprm_jax.traces.trace import Failure, Feedback
 
 MAX_FAILURE_TOKENS = 512  # of each failing test in the feedback, as in the paper
@@ -78,6 +79,10 @@ class LayoutConfig:
     review: str = "<|review|>"
     separator: str = ""
 
+    def __post_init__(self) -> None:
+        if self.max_tokens < 1:
+            raise InputError(f"layout: max_tokens must be positive: {self.max_tokens}")
+
     @classmethod
     def for_checkpoint(
         cls, feedback: bool = True, max_tokens: int = 3500, step_tag: str = QWEN_STEP_TAG
@@ -96,11 +101,8 @@ class LayoutConfig:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> LayoutConfig:
-        """Reads the JSON form. Raises InputError on unknown fields."""
-        try:
-            return cls(**data)
-        except TypeError as error:
-            raise InputError(f"layout: {error}") from error
+        """Reads the JSON form. Raises InputError on fields that are unknown or of another kind."""
+        return read_dataclass(cls, data, "layout")
 
     def changed(self, **fields: Any) -> LayoutConfig:
         """A copy with other values of some fields."""
@@ -113,10 +115,11 @@ class LayoutConfig:
 
 # How other projects lay the input of their PRMs out, from their documentation, and the tokens
 # (good, bad) of the language-model head where the score is read from that.
-Style = Literal["trl", "qwen-math-prm", "math-shepherd"]
+Style = Literal["trl", "qwen-math-prm", "math-shepherd", "codeprm-release"]
 _BARE = LayoutConfig(feedback=False, problem="", thoughts="")
 FOREIGN_LAYOUTS: Mapping[Style, tuple[LayoutConfig, tuple[str, str] | None]] = {
-    # Stepwise supervision: each step is closed by the separator, whose label is the step's.
+    # Stepwise supervision: the beginning-of-sequence token where the tokenizer has one, the prompt,
+    # and each step closed by the separator, whose label is the step's.
     "trl": (dataclasses.replace(_BARE, step_tag="\n"), None),
     # Qwen2.5-Math-PRM: a chat whose assistant's steps are closed by one special token.
     "qwen-math-prm": (
@@ -133,6 +136,19 @@ FOREIGN_LAYOUTS: Mapping[Style, tuple[LayoutConfig, tuple[str, str] | None]] = {
     "math-shepherd": (
         dataclasses.replace(_BARE, problem="<s>", thoughts=" ", step_tag="▁ки", separator="\n"),
         ("▁+", "▁-"),
+    ),
+    # The authors' release with feedback: problem, thoughts, program, feedback, tagged thoughts.
+    "codeprm-release": (
+        dataclasses.replace(
+            _BARE,
+            feedback=True,
+            thoughts=" \n",
+            program=" \n",
+            feedback_marker=" \n",
+            review=" \n",
+            step_tag=QWEN_STEP_TAG,
+        ),
+        None,
     ),
 }
 

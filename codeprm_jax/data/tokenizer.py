@@ -14,7 +14,7 @@ from typing import Any
 
 import tokenizers
 
-from codeprm_jax.files import InputError
+from codeprm_jax.files import InputError, read_json
 
 # Its tokenizers are wanted here, not its models: no advice to install PyTorch.
 os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
@@ -35,6 +35,7 @@ FILES = (
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
     *("vocab.json", "merges.txt", "tokenizer.model", "chat_template.jinja", "chat_template.json"),
 )
+VOCABULARIES = ("tokenizer.json", "vocab.json", "tokenizer.model")
 
 
 class Tokenizer:
@@ -80,6 +81,14 @@ class Tokenizer:
                 "its vocabulary"
             )
         return ids[0]
+
+    @property
+    def beginning(self) -> str:
+        """The text of the token that begins every sequence; nothing where there is none."""
+        if self.source is None or not (self.source / "tokenizer_config.json").is_file():
+            return ""
+        token = read_json(self.source / "tokenizer_config.json").get("bos_token")
+        return str(token.get("content", "")) if isinstance(token, dict) else token or ""
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of some ids, special tokens included."""
@@ -128,6 +137,11 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> Tokenizer:
     return Tokenizer(backend)
 
 
+def has_tokenizer(directory: Path) -> bool:
+    """Whether a folder holds a tokenizer's vocabulary."""
+    return any((directory / name).is_file() for name in VOCABULARIES)
+
+
 def load_tokenizer(directory: Path | str) -> Tokenizer:
     """A checkpoint's own tokenizer from its folder. Raises InputError if it holds none."""
     from transformers import AutoTokenizer
@@ -135,8 +149,14 @@ def load_tokenizer(directory: Path | str) -> Tokenizer:
     directory = Path(directory)
     if not directory.is_dir():
         raise InputError(f"tokenizer folder {directory} does not exist")
+    # Without any of these transformers would make an empty tokenizer up.
+    if not has_tokenizer(directory):
+        raise InputError(f"{directory} holds no tokenizer: none of {', '.join(VOCABULARIES)}")
     if (single := directory / "tokenizer.json").is_file():
-        return Tokenizer(tokenizers.Tokenizer.from_file(str(single)), directory)
+        try:
+            return Tokenizer(tokenizers.Tokenizer.from_file(str(single)), directory)
+        except Exception as error:
+            raise InputError(f"{single} is damaged: {error}") from error
     try:
         fast: Any = AutoTokenizer.from_pretrained(str(directory), local_files_only=True)
     except (OSError, ValueError) as error:

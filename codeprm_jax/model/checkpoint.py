@@ -23,6 +23,8 @@ from codeprm_jax.model.config import LoraConfig, ModelConfig
 INDEX_FILE = "model.safetensors.index.json"
 SINGLE_FILE = "model.safetensors"
 
+FINGERPRINT_ROWS = 4
+
 HeadSource = Literal["none", "linear", "mlp", "two_tokens"]
 
 _FLOATS = ("F32", "BF16", "F16")
@@ -66,6 +68,11 @@ class Checkpoint:
     linear: str = ""
     tokens: tuple[int, int] | None = None
 
+    @property
+    def stored_dtype(self) -> str | None:
+        """The dtype that its config.json says it is to be used in, such as "bfloat16"."""
+        return self.original.get("dtype") or self.original.get("torch_dtype")
+
 
 def open_checkpoint(directory: Path | str, tokens: tuple[int, int] | None = None) -> Checkpoint:
     """Reads the headers of a checkpoint and compares its tensors with its config.json.
@@ -102,21 +109,22 @@ def open_checkpoint(directory: Path | str, tokens: tuple[int, int] | None = None
 def read_tensor(info: TensorInfo, name: str, *index: slice) -> np.ndarray:
     """A slice of a stored tensor in its stored dtype; nothing else of the file stays mapped."""
     with safe_open(info.file, "numpy") as file:
-        return file.get_slice(name)[index or slice(None)]
+        part = file.get_slice(name)
+        return part[index] if index else part[:]
 
 
 def fingerprint(checkpoint: Checkpoint) -> str:
-    """Tells a checkpoint from others of its shape, whatever its files and float dtypes are.
+    """Tells a checkpoint from others of its shape, into whatever files it is divided.
 
-    Norms and biases are read: any training changes them, and they are small.
+    The first rows of every tensor of the decoder are read: any training, and the merging of any
+    adapter, changes some of them.
     """
     digest = hashlib.blake2b(digest_size=8)
-    for path, shape in decoder_paths(checkpoint.config).items():
-        if len(shape) - (path[0] == "layers") == 1:
-            for name in tensor_names(checkpoint.config, path):
-                full = checkpoint.prefix + name
-                tensor = read_tensor(checkpoint.tensors[full], full).astype(np.float32)
-                digest.update(name.encode() + tensor.tobytes())
+    for path in decoder_paths(checkpoint.config):
+        for name in tensor_names(checkpoint.config, path):
+            full = checkpoint.prefix + name
+            rows = read_tensor(checkpoint.tensors[full], full, slice(FINGERPRINT_ROWS))
+            digest.update(name.encode() + rows.astype(np.float32).tobytes())
     return digest.hexdigest()
 
 
@@ -150,7 +158,15 @@ def _their_shape(path: tuple[str, ...], shape: tuple[int, ...]) -> tuple[int, ..
 
 def _read_headers(directory: Path) -> dict[str, TensorInfo]:
     if (directory / INDEX_FILE).is_file():
-        files = sorted(set(read_json(directory / INDEX_FILE)["weight_map"].values()))
+        index = read_json(directory / INDEX_FILE)
+        weight_map = index.get("weight_map") if isinstance(index, dict) else None
+        if not isinstance(weight_map, dict) or not all(
+            isinstance(name, str) for name in weight_map.values()
+        ):
+            raise WeightsError(
+                f"{directory / INDEX_FILE} is damaged: it has no weight_map of names"
+            )
+        files = sorted(set(weight_map.values()))
     elif (directory / SINGLE_FILE).is_file():
         files = [SINGLE_FILE]
     else:

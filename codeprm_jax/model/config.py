@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from codeprm_jax.files import InputError
+from codeprm_jax.json_dataclass import read_dataclass
 
 Family = Literal["qwen2", "qwen3", "llama", "mistral"]
 Head = Literal["value", "classifier", "mlp"]
 Remat = Literal["none", "dots", "full"]
 RopeKind = Literal["default", "linear", "llama3", "yarn"]
+Dtype = Literal["float32", "bfloat16"]
 Implementation = Literal["auto", "blockwise", "splash", "pallas_gpu", "cudnn"]
 
 # Every matrix of a layer that LoRA can adapt, in the order in which a layer uses them.
@@ -122,7 +124,7 @@ class ModelConfig:
     sliding_window: int | None = None
     head: Head = "value"
     lora: LoraConfig = LoraConfig()
-    dtype: Literal["float32", "bfloat16"] = "float32"
+    dtype: Dtype = "float32"
     remat: Remat = "none"
     attention: Implementation = "auto"
 
@@ -135,11 +137,19 @@ class ModelConfig:
                 f"model.num_heads ({self.num_heads}) must be a multiple of "
                 f"model.num_kv_heads ({self.num_kv_heads})"
             )
-        if self.head_dim % 2:
+        if self.head_dim < 2 or self.head_dim % 2:
             raise InputError(f"model.head_dim must be even for rotary positions: {self.head_dim}")
         if self.sliding_window is not None and self.sliding_window < 1:
             raise InputError(f"model.sliding_window must be positive: {self.sliding_window}")
-        choices = {"family": Family, "head": Head, "remat": Remat, "attention": Implementation}
+        if self.family == "llama" and self.sliding_window is not None:
+            raise InputError("model.sliding_window: Llama has none; its twin 'mistral' does")
+        choices = {
+            "family": Family,
+            "head": Head,
+            "remat": Remat,
+            "attention": Implementation,
+            "dtype": Dtype,
+        }
         for field, values in choices.items():
             if getattr(self, field) not in get_args(values):
                 raise InputError(
@@ -202,15 +212,8 @@ class ModelConfig:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> ModelConfig:
-        """Reads the JSON form. Raises InputError on unknown fields."""
-        fields = dict(data)
-        try:
-            for name, kind in (("rope", RopeConfig), ("lora", LoraConfig)):
-                if name in fields:
-                    fields[name] = kind(**fields[name])
-            return cls(**fields)
-        except TypeError as error:
-            raise InputError(f"model config: {error}") from error
+        """Reads the JSON form. Raises InputError on fields that are unknown or of another kind."""
+        return read_dataclass(cls, data, "model config")
 
     def _base_params(self) -> int:
         matrices = sum(i * o for i, o in map(self.projection_shape, PROJECTIONS))

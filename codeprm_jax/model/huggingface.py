@@ -26,14 +26,16 @@ FAMILIES: Mapping[Family, str] = {
     "llama": "Llama",
     "mistral": "Mistral",
 }
-_TASKS = ("ForCausalLM", "Model", "ForTokenClassification", "ForProcessRewardModel")
+_TASKS = (
+    *("ForCausalLM", "Model", "ForTokenClassification", "ForSequenceClassification"),
+    "ForProcessRewardModel",
+)
 
 # Fields that must have these values, or be absent: what the decoder does otherwise is not known.
 _FIXED: Mapping[str, tuple[Any, ...]] = {
-    "hidden_act": ("silu",),
+    "hidden_act": ("silu", "swish"),
     "attention_bias": (False,),
     "mlp_bias": (False,),
-    "attention_dropout": (0, 0.0),
     "use_mrope": (False,),
     "partial_rotary_factor": (1.0,),
     "quantization_config": (),
@@ -89,6 +91,13 @@ def read_config(directory: Path) -> tuple[ModelConfig, dict[str, Any]]:
 
 def from_huggingface(data: Mapping[str, Any], where: str = CONFIG_FILE) -> ModelConfig:
     """The ModelConfig of the content of a config.json. Raises InputError as `read_config`."""
+    try:
+        return _from_huggingface(data, where)
+    except (TypeError, AttributeError) as error:
+        raise InputError(f"{where} is damaged, a value is of a wrong kind: {error}") from error
+
+
+def _from_huggingface(data: Mapping[str, Any], where: str) -> ModelConfig:
     family: Any = data.get("model_type")
     if family not in FAMILIES:
         raise InputError(
@@ -156,8 +165,6 @@ def to_huggingface(
             "sliding_window": config.sliding_window,
             "max_window_layers": 0 if windowed else config.num_layers,
         }
-    elif config.sliding_window is not None:
-        raise InputError("a Llama config cannot say sliding_window; use the family 'mistral'")
     written.setdefault("max_position_embeddings", 32768)
     # A tied table would be the language-model head's, which a classifier does not have.
     written["tie_word_embeddings"] = bool(kept.get("tie_word_embeddings", False))
@@ -202,7 +209,8 @@ def _with_defaults(family: str, data: Mapping[str, Any], where: str) -> dict[str
     except (TypeError, ValueError, KeyError, StrictDataclassError) as error:
         raise InputError(f"{where}: transformers cannot read it: {error}") from error
     heads = full.get("num_attention_heads") or 1
-    full["head_dim"] = full.get("head_dim") or full["hidden_size"] // heads
+    # Qwen2's own class does not keep it, and its model reads it all the same.
+    full["head_dim"] = data.get("head_dim") or full.get("head_dim") or full["hidden_size"] // heads
     return full
 
 

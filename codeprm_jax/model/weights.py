@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -32,14 +32,13 @@ from codeprm_jax.model.checkpoint import (
     read_tensor,
     tensor_names,
 )
-from codeprm_jax.model.config import LoraConfig, ModelConfig
+from codeprm_jax.model.config import Dtype, LoraConfig, ModelConfig
 from codeprm_jax.sharding import named_sharding, replicated
 
 CHUNK = 64 << 20  # bytes that are read at once
 ITEM_BYTES = 4  # of a float32, what a stored element may become
 MAX_FILE = 2 << 30  # bytes of a written file, as far as single tensors allow
 
-Dtype = Literal["float32", "bfloat16"]
 DtypeOf = Callable[[tuple[str, ...]], Any]
 Index = tuple[slice, ...]
 Pieces = Iterator[tuple[tuple[int, ...], np.ndarray, bool]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -10,16 +11,18 @@ from pathlib import Path
 from typing import Protocol
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
 from codeprm_jax.data.layout import Example, StepInput
 from codeprm_jax.data.packing import pack_row
+from codeprm_jax.model import decoder
 from codeprm_jax.model.attention import check_config
 from codeprm_jax.model.config import Implementation
 from codeprm_jax.sharding import batch_divisor, make_mesh
 from codeprm_jax.training.loop import make_forward
-from codeprm_jax.training.model_directory import load_model
+from codeprm_jax.training.model_directory import LoadedModel, load_model
 from codeprm_jax.training.step import put_batch
 
 MIN_BUCKET = 128
@@ -69,9 +72,7 @@ class StepScorer:
         self.layout, self.target = model.directory.layout, model.directory.target
         self.step = model.step
         self._params = model.params
-        # Any training changes its head: these few numbers tell one model from another.
-        head = [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(model.params["score"])]
-        digest = hashlib.blake2b(b"".join(head)).hexdigest()[:16]
+        digest = fingerprint(model)
         self.fingerprint = digest if self.step is None else f"step {self.step}, {digest}"
         config = replace(model.config, attention=attention)
         check_config(config, self.mesh, packed=False)
@@ -121,6 +122,29 @@ class StepScorer:
             rows *= 4
         divisor = batch_divisor(self.mesh)
         return -(-min(rows, full) // divisor) * divisor
+
+
+def fingerprint(model: LoadedModel) -> str:
+    """Tells a model from others: by its layout, its head, and the corners of its other parameters.
+
+    Any training changes some of them. Independent of the mesh.
+    """
+
+    leaves = jax.tree.leaves
+
+    @jax.jit
+    def ends(params: decoder.Params) -> list[jax.Array]:
+        first, last = ([leaf[(at,) * (leaf.ndim - 1)] for leaf in leaves(params)] for at in (0, -1))
+        corners = [jnp.concatenate([f[:16], x[-16:]]) for f, x in zip(first, last, strict=True)]
+        return [*(leaf.ravel() for leaf in leaves(params["score"])), *corners]
+
+    directory = model.directory
+    said = [directory.layout.config.to_json(), directory.target, directory.tokens]
+    digest = hashlib.blake2b(json.dumps(said).encode(), digest_size=8)
+    with jax.set_mesh(leaves(model.params)[0].sharding.mesh):
+        for values in ends(model.params):
+            digest.update(np.asarray(values, np.float32).tobytes())
+    return digest.hexdigest()
 
 
 def length_buckets(max_tokens: int) -> Iterator[int]:

@@ -79,9 +79,15 @@ def restore_params(run: Path, abstract: decoder.Params) -> tuple[decoder.Params,
         step = manager.latest_step()
         if step is None:
             raise InputError(f"{run} has no complete checkpoint; train it first")
-        restored = manager.restore(
-            step, args=ocp.args.Composite(params=ocp.args.StandardRestore(abstract))
-        )
+        try:
+            restored = manager.restore(
+                step, args=ocp.args.Composite(params=ocp.args.StandardRestore(abstract))
+            )
+        except (ValueError, KeyError, FileNotFoundError) as error:
+            raise InputError(
+                f"checkpoint {step} of {run} is damaged, or not of the shape that its "
+                f"prm_config.json says: {error}"
+            ) from error
     return restored["params"], step
 
 

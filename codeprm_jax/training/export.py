@@ -11,24 +11,27 @@ import logging
 import os
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import jax
 import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
+from jax.sharding import Mesh
 
 from codeprm_jax.data.tokenizer import Tokenizer
 from codeprm_jax.files import InputError, read_json, write_whole
 from codeprm_jax.model import lora, peft
+from codeprm_jax.model.config import Dtype
 from codeprm_jax.model.huggingface import CONFIG_FILE
-from codeprm_jax.model.weights import MAX_FILE, Dtype, write_params
+from codeprm_jax.model.weights import MAX_FILE, write_params
 from codeprm_jax.sharding import MeshConfig, make_mesh
 from codeprm_jax.training.model_card import model_card
 from codeprm_jax.training.model_directory import (
     ORBAX_PARAMS,
-    Base,
     LoadedModel,
+    kind_of,
     load_model,
     write_prm_config,
 )
@@ -61,57 +64,88 @@ def export(
       licence: named in the model card.
 
     Raises:
-      InputError: no model, a format that cannot hold it, or `out` exists.
+      InputError: no model, a format that cannot hold it, or `out` exists or lies inside the model.
     """
     if form not in get_args(Format):
         raise InputError(f"format {form!r} is none of {', '.join(get_args(Format))}")
+    if max_file < 1:
+        raise InputError(f"a file of tensors needs at least 1 byte, not {max_file}")
+    if not licence.strip() or "\n" in licence:
+        raise InputError(f"licence {licence!r} is no name of a licence")
+    out = out.resolve()
     if out.exists():
         raise InputError(f"{out} exists; name another directory, or remove it")
+    kind_of(model)  # refuses what is no model
+    if out.is_relative_to(model.resolve()):
+        raise InputError(f"{out} lies inside {model}; name a directory beside it")
     facts = _facts(model, evaluation)
     mesh = make_mesh(MeshConfig(data=1, fsdp=-1))
     loaded = load_model(model, mesh, "float32")
-    base = loaded.directory.base
-    original = _original(model, base)
-    unfinished = out.resolve().with_name(f".{out.name}.unfinished")
-    writes = jax.process_index() == 0
-    if writes:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        unfinished.mkdir(parents=True)
+    if form == "peft" and not (loaded.config.lora.rank and loaded.directory.base):
+        raise InputError("this model has no adapters, all of it was trained; use format hf")
     if form == "hf":
         config, params = lora.merge(loaded.config, loaded.params)
-        write_params(unfinished, config, params, mesh, original, dtype, max_file)
-    elif form == "peft":
-        _write_adapter(unfinished, loaded, writes)
-    else:
-        with ocp.StandardCheckpointer() as checkpointer:
-            checkpointer.save(unfinished / ORBAX_PARAMS, loaded.params)
-    if writes:
-        directory = loaded.directory
-        directory.layout.tokenizer.save(unfinished)
-        write_prm_config(
-            unfinished,
-            directory.layout.config,
-            directory.target,
-            loaded.config if form == "orbax" else None,
-            base if form == "peft" else None,
-        )
-        with write_whole(unfinished / "README.md") as file:
-            file.write(model_card(loaded, form, facts, licence))
-        if form == "hf":
-            _compare_tokenizers(unfinished, directory.layout.tokenizer)
-        os.replace(unfinished, out)
+        loaded = replace(loaded, config=config, params=params)
+    unfinished = out.with_name(f".{out.name}.unfinished")
+    writes = jax.process_index() == 0
+    try:
+        if writes:
+            shutil.rmtree(unfinished, ignore_errors=True)
+            unfinished.mkdir(parents=True)
+        _write_weights(unfinished, loaded, form, dtype, max_file, _original(model, loaded), mesh)
+        if writes:
+            _write_rest(unfinished, loaded, form, facts, licence)
+            os.replace(unfinished, out)
+    except BaseException:
+        if writes:
+            shutil.rmtree(unfinished, ignore_errors=True)
+        raise
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices("export")
 
 
-def _write_adapter(directory: Path, loaded: LoadedModel, writes: bool) -> None:
+def _write_weights(
+    directory: Path,
+    loaded: LoadedModel,
+    form: Format,
+    dtype: Dtype,
+    max_file: int,
+    original: Mapping[str, Any] | None,
+    mesh: Mesh,
+) -> None:
     base = loaded.directory.base
-    if not loaded.config.lora.rank or base is None:
-        raise InputError("this model has no adapters, all of it was trained; use format hf")
-    trained, _ = lora.divide(loaded.config, loaded.params)
-    trained = multihost_utils.process_allgather(trained, tiled=True)
-    if writes:
-        peft.write_adapter(directory, loaded.config, trained, str(base.path))
+    if form == "hf":
+        write_params(directory, loaded.config, loaded.params, mesh, original, dtype, max_file)
+    elif form == "peft" and base is not None:
+        trained, _ = lora.divide(loaded.config, loaded.params)
+        trained = multihost_utils.process_allgather(trained, tiled=True)
+        if jax.process_index() == 0:
+            peft.write_adapter(directory, loaded.config, trained, str(base.path))
+    else:
+        with ocp.StandardCheckpointer() as checkpointer:
+            checkpointer.save(directory / ORBAX_PARAMS, loaded.params)
+
+
+def _write_rest(
+    directory: Path, loaded: LoadedModel, form: Format, facts: Mapping[str, Any], licence: str
+) -> None:
+    """Tokenizer, prm_config.json and model card."""
+    said = loaded.directory
+    said.layout.tokenizer.save(directory)
+    model = None
+    if form == "orbax":  # in the dtype of its training, not that of this export
+        model = replace(loaded.config, dtype=said.model.dtype) if said.model else loaded.config
+    write_prm_config(
+        directory,
+        said.layout.config,
+        said.target,
+        model,
+        said.base if form == "peft" else None,
+    )
+    with write_whole(directory / "README.md") as file:
+        file.write(model_card(loaded, form, facts, licence))
+    if form == "hf":
+        _compare_tokenizers(directory, said.layout.tokenizer)
 
 
 def _compare_tokenizers(directory: Path, tokenizer: Tokenizer) -> None:
@@ -131,8 +165,9 @@ def _compare_tokenizers(directory: Path, tokenizer: Tokenizer) -> None:
             return
 
 
-def _original(model: Path, base: Base | None) -> dict[str, Any] | None:
+def _original(model: Path, loaded: LoadedModel) -> dict[str, Any] | None:
     """config.json of the checkpoint that training began from, if it is still there."""
+    base = loaded.directory.base
     for folder in [model, *([base.path] if base else [])]:
         if (folder / CONFIG_FILE).is_file():
             return read_json(folder / CONFIG_FILE)
@@ -146,4 +181,6 @@ def _facts(model: Path, evaluation: Path | None) -> Mapping[str, Any]:
         facts["run"] = read_json(model / "run.json")
     if evaluation is not None:
         facts["evaluation"] = read_json(evaluation)
+        if not isinstance(facts["evaluation"], dict) or "splits" not in facts["evaluation"]:
+            raise InputError(f"{evaluation} is not what `codeprm evaluate --out` writes")
     return facts

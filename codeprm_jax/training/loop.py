@@ -108,12 +108,13 @@ def train(config: TrainConfig) -> TrainSummary:
     # State: fresh, or the newest checkpoint.
     optimizer = make_optimizer(training, total)
     checkpoints = Checkpoints(run, training.keep_checkpoints)
+    base = load_model_directory(run).base
     if checkpoints.latest_step is not None:
         state = checkpoints.restore(abstract_state(mesh, model, optimizer))
         logger.info("going on from step %d", int(state.step))
     else:
-        state = first_state(config, model, optimizer, mesh)
-    frozen = load_frozen(model, load_model_directory(run).base, mesh)
+        state = first_state(base, model, optimizer, training.seed, mesh)
+    frozen = load_frozen(model, base, mesh)
     start = int(state.step)
     train_step = make_train_step(mesh, model, training, optimizer)
     forward = make_forward(model)

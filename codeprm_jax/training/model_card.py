@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,6 @@ def model_card(loaded: LoadedModel, form: str, facts: Mapping[str, Any], licence
     """
     base = loaded.directory.base.path if loaded.directory.base else None
     config, layout = loaded.config, loaded.directory.layout
-    began = f"`{base.name}`" if base else "random weights"
     head = ["---", f"license: {licence}"]
     head += ["pipeline_tag: token-classification"] if form == "hf" else []
     head += ["tags: [process-reward-model, code]", "---"]
@@ -80,10 +80,7 @@ def model_card(loaded: LoadedModel, form: str, facts: Mapping[str, Any], licence
         f"{_TARGETS[loaded.directory.target]}.",
         f"A {config.family} decoder of {config.num_params():,} parameters ({config.num_layers} "
         f"layers, width {config.hidden_size}) with one logit a step"
-        + (f", LoRA of rank {config.lora.rank}" if config.lora.rank else "")
-        + f"; trained from {began}"
-        + (f" for {loaded.step} steps" if loaded.step else "")
-        + " with CodePRM-JAX.",
+        f"{_origin(loaded, base)}.",
         "## Data and labels\n\n" + _data(facts),
         "## Metrics\n\n" + _metrics(facts),
         "## Input\n\n" + _input(layout.config, layout.tag),
@@ -92,6 +89,16 @@ def model_card(loaded: LoadedModel, form: str, facts: Mapping[str, Any], licence
         "apply beside it.",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _origin(loaded: LoadedModel, base: Path | None) -> str:
+    if loaded.step is None:
+        return "; how it was trained is not recorded here"
+    trained = loaded.directory.model or loaded.config
+    adapters = f" by LoRA of rank {trained.lora.rank}" if trained.lora.rank else ""
+    merged = ", merged" if adapters and not loaded.config.lora.rank else ""
+    began = f"`{base.name}`" if base else "random weights"
+    return f"; trained from {began} for {loaded.step} steps{adapters}{merged} with CodePRM-JAX"
 
 
 def layout_pieces(layout: LayoutConfig) -> list[str]:
@@ -111,7 +118,7 @@ def layout_pieces(layout: LayoutConfig) -> list[str]:
 
 def _data(facts: Mapping[str, Any]) -> str:
     run = facts.get("run")
-    if run is None:
+    if run is None or not {"train", "config", "data"} <= run.keys():
         return "Not recorded: the model was not exported from its run directory."
     train, data = run["train"], run["config"]["data"]
     lines = [
@@ -130,7 +137,8 @@ def _metrics(facts: Mapping[str, Any]) -> str:
     rows = ["| split | scored by | AUROC | MSE | MAE | R² | ECE |", "|---|---|---|---|---|---|---|"]
     for split, found in evaluation["splits"].items():
         for name, values in (("this model", found["prm"]), *found["baselines"].items()):
-            figures = " | ".join(f"{values[k]:.3f}" for k in ("auroc", "mse", "mae", "r2", "ece"))
+            names = ("auroc", "mse", "mae", "r2", "ece")
+            figures = " | ".join(f"{values.get(k, math.nan):.3f}" for k in names)
             rows.append(f"| {split} | {name} | {figures} |")
     return "\n".join(rows)
 

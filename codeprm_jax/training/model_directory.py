@@ -12,7 +12,7 @@ read, and what it estimates, so that a scorer never guesses. The weights may be
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,15 +24,15 @@ from jax.sharding import Mesh
 from codeprm_jax.data.layout import Layout, LayoutConfig
 from codeprm_jax.data.tokenizer import Tokenizer, load_tokenizer
 from codeprm_jax.files import InputError, read_json, write_json
+from codeprm_jax.json_dataclass import read_dataclass
 from codeprm_jax.model import decoder, lora, peft
-from codeprm_jax.model.checkpoint import fingerprint, open_checkpoint
+from codeprm_jax.model.checkpoint import Checkpoint, fingerprint, open_checkpoint
 from codeprm_jax.model.config import ModelConfig
 from codeprm_jax.model.huggingface import CONFIG_FILE
 from codeprm_jax.model.weights import load_params
-from codeprm_jax.sharding import named_sharding
 from codeprm_jax.traces.trace import Target
 from codeprm_jax.training.checkpoints import restore_params
-from codeprm_jax.training.step import params_shardings, path_names
+from codeprm_jax.training.step import params_shardings
 
 PRM_CONFIG = "prm_config.json"
 ORBAX_PARAMS = "params"
@@ -52,6 +52,30 @@ class Base:
     def of(cls, directory: Path) -> Base:
         """The checkpoint in a folder. Raises InputError if it holds none."""
         return cls(directory.resolve(), fingerprint(open_checkpoint(directory)))
+
+
+@dataclass(frozen=True)
+class _StoredBase:
+    path: str
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class _StoredTokens:
+    good: str
+    bad: str
+
+
+@dataclass(frozen=True)
+class _PrmConfig:
+    """The content of prm_config.json."""
+
+    format: int
+    target: Target
+    layout: LayoutConfig
+    model: ModelConfig | None = None
+    base: _StoredBase | None = None
+    tokens: _StoredTokens | None = None
 
 
 @dataclass(frozen=True)
@@ -100,17 +124,15 @@ def write_prm_config(
     tokens: tuple[str, str] | None = None,
 ) -> None:
     """Writes prm_config.json; the arguments are ModelDirectory's."""
-    write_json(
-        directory / PRM_CONFIG,
-        {
-            "format": _FORMAT,
-            "target": target,
-            "layout": layout.to_json(),
-            "model": model.to_json() if model else None,
-            "base": {"path": str(base.path), "fingerprint": base.fingerprint} if base else None,
-            "tokens": list(tokens) if tokens else None,
-        },
+    config = _PrmConfig(
+        _FORMAT,
+        target,
+        layout,
+        model,
+        _StoredBase(str(base.path), base.fingerprint) if base else None,
+        _StoredTokens(*tokens) if tokens else None,
     )
+    write_json(directory / PRM_CONFIG, asdict(config))
 
 
 def save_model_directory(
@@ -135,21 +157,21 @@ def load_model_directory(path: Path | str) -> ModelDirectory:
     """
     path = Path(path)
     directory = path / "model" if kind_of(path) == "run" else path
-    config = read_json(directory / PRM_CONFIG)
-    if config.get("format") != _FORMAT:
+    data = read_json(directory / PRM_CONFIG)
+    said = data.get("format") if isinstance(data, dict) else None
+    if said != _FORMAT:
         raise InputError(
-            f"{directory / PRM_CONFIG}: format {config.get('format')!r}, this version reads "
-            f"{_FORMAT}; train or export the model again"
+            f"{directory / PRM_CONFIG}: format {said!r}, this version reads {_FORMAT}; train or "
+            "export the model again"
         )
-    layout = Layout(LayoutConfig.from_json(config["layout"]), load_tokenizer(directory))
-    model, base, tokens = config["model"], config["base"], config["tokens"]
+    config = read_dataclass(_PrmConfig, data, str(directory / PRM_CONFIG))
     return ModelDirectory(
         directory,
-        layout,
-        config["target"],
-        ModelConfig.from_json(model) if model else None,
-        Base(Path(base["path"]), base["fingerprint"]) if base else None,
-        (tokens[0], tokens[1]) if tokens else None,
+        Layout(config.layout, load_tokenizer(directory)),
+        config.target,
+        config.model,
+        Base(Path(config.base.path), config.base.fingerprint) if config.base else None,
+        (config.tokens.good, config.tokens.bad) if config.tokens else None,
     )
 
 
@@ -160,7 +182,7 @@ def kind_of(path: Path) -> Kind:
     if not path.is_dir():
         raise InputError(f"{path} does not exist; name a run or a model directory")
     if not (path / PRM_CONFIG).is_file():
-        if (path / "config.json").is_file():
+        if (path / CONFIG_FILE).is_file() or (path / peft.CONFIG_FILE).is_file():
             raise InputError(
                 f"{path} has no {PRM_CONFIG}, which says how the input of its PRM is laid out; "
                 f"`codeprm adopt {path} --style ...` writes one"
@@ -201,13 +223,10 @@ def load_model(
 
 def abstract_params(config: ModelConfig, mesh: Mesh) -> decoder.Params:
     """All parameters as float32 ShapeDtypeStructs with their shardings."""
-    return jax.tree_util.tree_map_with_path(
-        lambda path, leaf: jax.ShapeDtypeStruct(
-            leaf.shape,
-            leaf.dtype,
-            sharding=named_sharding(mesh, decoder.logical_axes(path_names(path)), leaf.shape),
-        ),
+    return jax.tree.map(
+        lambda leaf, sharding: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
         jax.eval_shape(lambda: decoder.create(config, 0)),
+        params_shardings(mesh, config),
     )
 
 
@@ -244,19 +263,29 @@ def load_frozen(config: ModelConfig, base: Base | None, mesh: Mesh) -> decoder.P
     """
     if not config.lora.rank:
         return {}
-    if base is None or not base.path.is_dir():
+    if base is None:
+        raise InputError(f"{PRM_CONFIG} does not say which checkpoint the adapters belong to")
+    checkpoint = open_base(base)
+    params = load_params(checkpoint, mesh, lambda names: lora.frozen_dtype(config, names))
+    return lora.divide(config, params)[1]
+
+
+def open_base(base: Base) -> Checkpoint:
+    """The checkpoint that training began from.
+
+    Raises InputError where it is gone, or another one stands in its place.
+    """
+    if not base.path.is_dir():
         raise InputError(
-            f"the checkpoint that the adapters belong to is not at {base and base.path}; put it "
-            f"there, or change the path of 'base' in {PRM_CONFIG}"
+            f"the checkpoint that training began from is not at {base.path}; put it there, or "
+            f"change the path of 'base' in {PRM_CONFIG}"
         )
     checkpoint = open_checkpoint(base.path)
     if fingerprint(checkpoint) != base.fingerprint:
         raise InputError(
-            f"{base.path} is not the checkpoint that the adapters were trained on: its norms and "
-            "biases have other values"
+            f"{base.path} is not the checkpoint that training began from: its weights are others"
         )
-    params = load_params(checkpoint, mesh, lambda names: lora.frozen_dtype(config, names))
-    return lora.divide(config, params)[1]
+    return checkpoint
 
 
 def _load_huggingface(
@@ -271,8 +300,7 @@ def _load_huggingface(
             f"{path} has no score head: it is a language model. Train one from it (--checkpoint), "
             "or name two tokens of its head (`codeprm adopt --good-token --bad-token`)"
         )
-    stored = checkpoint.original.get("dtype") or checkpoint.original.get("torch_dtype")
-    config = computing(checkpoint.config, stored)
+    config = computing(checkpoint.config, checkpoint.stored_dtype)
     params = load_params(
         checkpoint,
         mesh,
@@ -282,20 +310,17 @@ def _load_huggingface(
 
 
 def _load_peft(path: Path, directory: ModelDirectory, mesh: Mesh, computing: _Computing) -> _Loaded:
-    folder = Path(read_json(path / peft.CONFIG_FILE).get("base_model_name_or_path") or "")
-    if not (folder / CONFIG_FILE).is_file():
+    if directory.base is None:
         raise InputError(
-            f"{path}: its base checkpoint is not at {folder}; change base_model_name_or_path in "
-            f"{peft.CONFIG_FILE}"
+            f"{path / PRM_CONFIG} does not say which checkpoint the adapter belongs to: remove it "
+            f"and write one with `codeprm adopt {path} --base DIR --style ...`"
         )
-    known = directory.base
-    base = Base(folder, known.fingerprint) if known else Base.of(folder)
-    checkpoint = open_checkpoint(folder)
+    checkpoint = open_base(directory.base)
     config, adapter = peft.read_adapter(path, checkpoint.config)
-    config = computing(config, checkpoint.original.get("torch_dtype"))
+    config = computing(config, checkpoint.stored_dtype)
     shardings, _ = lora.divide(config, params_shardings(mesh, config))
     trained = jax.tree.map(jax.device_put, adapter, shardings)
-    return config, lora.join(load_frozen(config, base, mesh), trained), None
+    return config, lora.join(load_frozen(config, directory.base, mesh), trained), None
 
 
 def _load_orbax(
@@ -304,8 +329,14 @@ def _load_orbax(
     if directory.model is None:
         raise InputError(f"{directory.path / PRM_CONFIG} does not give the model's shape")
     config = computing(directory.model, None)
-    with ocp.StandardCheckpointer() as checkpointer:
-        params = checkpointer.restore(
-            (path / ORBAX_PARAMS).resolve(), abstract_params(config, mesh)
-        )
+    try:
+        with ocp.StandardCheckpointer() as checkpointer:
+            params = checkpointer.restore(
+                (path / ORBAX_PARAMS).resolve(), abstract_params(config, mesh)
+            )
+    except (ValueError, KeyError, FileNotFoundError) as error:
+        text = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(
+            f"{path / ORBAX_PARAMS} is damaged or not of the shape in {PRM_CONFIG}: {text}"
+        ) from error
     return config, params, None

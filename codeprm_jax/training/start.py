@@ -19,8 +19,16 @@ from codeprm_jax.model.config import ModelConfig
 from codeprm_jax.model.huggingface import same_shape
 from codeprm_jax.model.weights import load_head, load_params
 from codeprm_jax.training.config import TrainConfig
-from codeprm_jax.training.model_directory import Base, load_model_directory, save_model_directory
+from codeprm_jax.training.model_directory import (
+    Base,
+    load_model_directory,
+    open_base,
+    save_model_directory,
+)
 from codeprm_jax.training.step import TrainState, init_state
+
+# Settings that say where things are: what is there is compared by its fingerprint.
+_PLACES = {"training.out", "checkpoint", "data.data_dir", "data.tokenizer"}
 
 
 def prepare_run(
@@ -43,15 +51,14 @@ def prepare_run(
                 f"{run} was begun on another dataset than {config.data.data_dir} holds now; "
                 "name another training.out, or remove that folder"
             )
-        before = facts["config"]
-        if before != config.to_json():
-            now, then = _flat(config.to_json()), _flat(before)
-            changed = sorted(k for k in now.keys() | then.keys() if now.get(k) != then.get(k))
+        now, then = _flat(config.to_json()), _flat(facts["config"])
+        names = sorted((now.keys() | then.keys()) - _PLACES)
+        if changed := [name for name in names if now.get(name) != then.get(name)]:
             raise InputError(
                 f"{run} was begun with other settings ({', '.join(changed)}); "
                 "name another training.out, or remove that folder"
             )
-    if (run / "model" / "prm_config.json").is_file():
+        # Without run.json the model directory is from a start that came to nothing, and made anew.
         directory = load_model_directory(run)
         if directory.model is not None:
             return directory.layout, directory.model
@@ -71,17 +78,24 @@ def prepare_run(
 
 
 def first_state(
-    config: TrainConfig, model: ModelConfig, optimizer: optax.GradientTransformation, mesh: Mesh
+    base: Base | None,
+    model: ModelConfig,
+    optimizer: optax.GradientTransformation,
+    seed: int,
+    mesh: Mesh,
 ) -> TrainState:
-    """The state before the first step, from the checkpoint's weights where there is one."""
+    """The state before the first step, from the checkpoint's weights where there is one.
+
+    Raises InputError if that is not the checkpoint with which the run was begun.
+    """
     weights: decoder.Params = {}
-    if config.checkpoint is not None:
-        checkpoint = open_checkpoint(config.checkpoint)
+    if base is not None:
+        checkpoint = open_base(base)
         if model.lora.rank == 0:
             weights = load_params(checkpoint, mesh)
         elif checkpoint.head != "none":
             weights = {"score": load_head(checkpoint, mesh)}
-    return init_state(mesh, model, optimizer, config.training.seed, weights)
+    return init_state(mesh, model, optimizer, seed, weights)
 
 
 def _checked_shape(config: TrainConfig, entries: int) -> ModelConfig:
@@ -93,9 +107,7 @@ def _checked_shape(config: TrainConfig, entries: int) -> ModelConfig:
         raise InputError(
             f"the preset and {config.checkpoint}/config.json differ: {'; '.join(differing)}"
         )
-    if checkpoint.head not in ("none", "linear") or (
-        checkpoint.head == "linear" and checkpoint.config.head != config.model.head
-    ):
+    if checkpoint.head != "none" and checkpoint.config.head != config.model.head:
         raise InputError(
             f"{config.checkpoint} has a score head of the kind {checkpoint.config.head!r}, the "
             f"preset asks for {config.model.head!r}: set model.head"

@@ -20,6 +20,7 @@ from codeprm_jax.model.huggingface import (
     to_huggingface,
 )
 from codeprm_jax.model.rope import frequencies
+from codeprm_jax.model.shapes import QWEN25_CODER
 
 QWEN25_CODER_7B: dict[str, Any] = {  # as published
     "architectures": ["Qwen2ForCausalLM"],
@@ -70,17 +71,7 @@ LLAMA31: dict[str, Any] = {
 
 def test_a_published_config_gives_its_shape() -> None:
     config = from_huggingface(QWEN25_CODER_7B)
-    assert config == ModelConfig(
-        family="qwen2",
-        vocab_size=152064,
-        hidden_size=3584,
-        intermediate_size=18944,
-        num_layers=28,
-        num_heads=28,
-        num_kv_heads=4,
-        head_dim=128,
-        rope=RopeConfig(theta=1e6),
-    )
+    assert config == QWEN25_CODER["7B"]
     # 7.61 billion as published, of which the language-model head's 0.54 are not ours.
     assert config.num_params() + 152064 * 3584 == 7_615_616_512 + 3584
     llama = from_huggingface(LLAMA31)
@@ -135,6 +126,9 @@ def test_what_is_written_reads_as_the_same(data: dict[str, Any]) -> None:
         ({"rope_scaling": {"type": "linear", "factor": 2.0, "surprise": 3}}, "surprise"),
         ({"num_key_value_heads": 3}, "num_kv_heads"),
         ({"hidden_size": "many"}, "hidden_size"),
+        ({"architectures": 5}, "damaged"),
+        ({"model_type": ["qwen2"]}, "damaged"),
+        ({"rope_scaling": {"type": "linear", "factor": "two"}}, "damaged"),
     ],
 )
 def test_what_cannot_be_represented_is_refused_by_name(changes: dict[str, Any], named: str) -> None:
@@ -167,9 +161,15 @@ def test_differences_of_shape_are_listed() -> None:
     assert set(FAMILIES) == set(get_args(Family))
 
 
-def test_a_window_that_the_family_cannot_say_is_not_written() -> None:
+def test_a_family_without_windows_has_none() -> None:
     with pytest.raises(InputError, match="sliding_window"):
-        to_huggingface(ModelConfig(family="llama", sliding_window=8), None, "float32")
+        ModelConfig(family="llama", sliding_window=8)
+
+
+@pytest.mark.parametrize("family", get_args(Family))
+def test_a_head_wider_than_its_share_survives(family: Family) -> None:
+    config = ModelConfig(family=family, hidden_size=96, num_heads=4, head_dim=32)
+    assert from_huggingface(to_huggingface(config, None, "float32")) == config
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import pytest
 from codeprm_jax.files import InputError
 from codeprm_jax.model import decoder, lora
 from codeprm_jax.model.config import PROJECTIONS, LoraConfig, ModelConfig
+from codeprm_jax.model.shapes import QWEN25_CODER
 from codeprm_jax.sharding import MeshConfig, make_mesh
 from codeprm_jax.training.config import TrainingConfig
 from codeprm_jax.training.step import (
@@ -99,16 +100,7 @@ def test_counts_are_those_of_the_arrays(config: ModelConfig) -> None:
 
 def test_a_frozen_base_costs_no_optimizer_memory() -> None:
     """From shapes, at the size that matters: 7 billion parameters under the paper's adapter."""
-    big = ModelConfig(
-        vocab_size=152064,
-        hidden_size=3584,
-        intermediate_size=18944,
-        num_layers=28,
-        num_heads=28,
-        num_kv_heads=4,
-        head_dim=128,
-        lora=LoraConfig(rank=8),
-    )
+    big = replace(QWEN25_CODER["7B"], lora=LoraConfig(rank=8))
     optimizer = make_optimizer(CONFIG, 10)
 
     def state() -> Any:

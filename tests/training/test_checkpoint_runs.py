@@ -18,13 +18,14 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from codeprm_jax import cli
 from codeprm_jax.data.layout import Layout, StepInput
 from codeprm_jax.data.pipeline import step_input
 from codeprm_jax.files import InputError, read_json, read_jsonl, write_json, write_jsonl
 from codeprm_jax.model import peft
-from codeprm_jax.model.checkpoint import open_checkpoint
+from codeprm_jax.model.checkpoint import INDEX_FILE, open_checkpoint
 from codeprm_jax.model.config import LoraConfig, ModelConfig
 from codeprm_jax.model.lora import ADAPTER
 from codeprm_jax.model.weights import load_params
@@ -35,7 +36,13 @@ from codeprm_jax.training import loop
 from codeprm_jax.training.config import DataConfig, TrainConfig, TrainingConfig
 from codeprm_jax.training.export import export
 from codeprm_jax.training.loop import train
-from codeprm_jax.training.model_directory import ORBAX_PARAMS, load_model
+from codeprm_jax.training.model_directory import (
+    ORBAX_PARAMS,
+    PRM_CONFIG,
+    Base,
+    load_model,
+    open_base,
+)
 from codeprm_jax.training.start import first_state
 from codeprm_jax.training.step import make_optimizer
 from tests.checkpoints import make_checkpoint
@@ -98,7 +105,8 @@ def assert_scores(ours: list[np.ndarray], theirs: list[np.ndarray], atol: float 
 def test_a_run_starts_from_the_checkpoints_weights(base: Path, data_dir: Path) -> None:
     settings = config(base, data_dir, Path("unused"), LoraConfig())
     mesh = make_mesh(MeshConfig(2, 2, 2))
-    state = first_state(settings, settings.model, make_optimizer(settings.training, 9), mesh)
+    optimizer = make_optimizer(settings.training, 9)
+    state = first_state(Base.of(base), settings.model, optimizer, 0, mesh)
     weights = load_params(open_checkpoint(base), make_mesh(devices=jax.devices()[:1]))
     ours = jax.device_get(state.params)
     head = ours.pop("score")
@@ -152,7 +160,7 @@ def test_an_export_gives_the_runs_scores(
     if (kind, form) == ("tuned", "peft"):
         with pytest.raises(InputError, match="use format hf"):
             export(run, out, form)
-        assert not list(tmp_path.iterdir()) or not out.exists()
+        assert not list(tmp_path.iterdir())
         return
     export(run, out, form, max_file=60_000)
     assert_scores(scores_of(out, inputs), scores_of(run, inputs))
@@ -239,7 +247,9 @@ def test_a_prm_can_be_trained_on(tuned: Path, data_dir: Path, tmp_path: Path) ->
     checkpoint = open_checkpoint(tmp_path / "hf")
     assert checkpoint.head == "linear" and checkpoint.config.head == "value"
     settings = config(tmp_path / "hf", data_dir, tmp_path / "more")
-    state = first_state(settings, settings.model, make_optimizer(settings.training, 9), make_mesh())
+    optimizer = make_optimizer(settings.training, 9)
+    start = Base.of(tmp_path / "hf")
+    state = first_state(start, settings.model, optimizer, 0, make_mesh())
     expected = load_model(tuned, make_mesh()).params["score"]["out"]["kernel"]
     np.testing.assert_array_equal(
         np.asarray(state.params["score"]["out"]["kernel"]), np.asarray(expected)
@@ -247,6 +257,47 @@ def test_a_prm_can_be_trained_on(tuned: Path, data_dir: Path, tmp_path: Path) ->
     other = replace(settings, model=replace(settings.model, head="mlp"))
     with pytest.raises(InputError, match=r"model\.head"):
         train(other)
+
+
+def test_a_start_that_came_to_nothing_decides_nothing(
+    base: Path, data_dir: Path, tmp_path: Path
+) -> None:
+    """Its model directory, without run.json, is made anew with what is asked for now."""
+    settings = config(base, data_dir, tmp_path / "run")
+    short = replace(settings, data=replace(settings.data, row_tokens=20))
+    with pytest.raises(InputError, match="none of"):
+        train(short)
+    assert (tmp_path / "run" / "model" / PRM_CONFIG).is_file()
+    train(replace(settings, training=replace(settings.training, epochs=1)))
+    said = read_json(tmp_path / "run" / "model" / PRM_CONFIG)
+    assert said["layout"]["max_tokens"] == 1024
+
+
+def test_a_moved_run_goes_on_where_its_base_is_the_same(
+    adapted: Path, base: Path, data_dir: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(adapted, tmp_path / "moved")
+    shutil.copytree(base, tmp_path / "base")
+    settings = config(tmp_path / "base", data_dir, tmp_path / "moved")
+    assert not train(settings).interrupted
+    other = replace(settings.training, learning_rate=0.5)
+    with pytest.raises(InputError, match=r"other settings \(training.learning_rate\)"):
+        train(replace(settings, training=other))
+
+
+def test_a_base_is_told_from_one_with_an_adapter_merged(base: Path, tmp_path: Path) -> None:
+    """A merge leaves norms and biases as they were."""
+    shutil.copytree(base, tmp_path / "other")
+    index = read_json(tmp_path / "other" / INDEX_FILE)
+    name = "model.layers.2.self_attn.v_proj.weight"
+    file = tmp_path / "other" / index["weight_map"][name]
+    tensors = load_file(file)
+    tensors[name] = tensors[name] + 1e-3
+    save_file(tensors, file, metadata={"format": "pt"})
+    known = Base.of(base)
+    with pytest.raises(InputError, match="weights are others"):
+        open_base(Base(tmp_path / "other", known.fingerprint))
+    assert open_base(known).config == open_checkpoint(base).config
 
 
 def test_what_does_not_fit_together_is_refused(
@@ -291,6 +342,55 @@ def test_scorers_tell_adapters_of_one_base_apart(adapted: Path, tmp_path: Path) 
     assert one != other and one in StepScorer(adapted).fingerprint
 
 
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ([1], "format"),
+        ({"layout": None}, "layout"),
+        ({"layout": {"max_tokens": "many"}}, "max_tokens"),
+        ({"layout": {"step_tag": 5}}, "step_tag"),
+        ({"target": "luck"}, "target"),
+        ({"tokens": ["+"]}, "tokens"),
+        ({"base": "somewhere"}, "base"),
+        ({"model": "large"}, "model"),
+        ({"model": {"head_dim": 0}}, "head_dim"),
+        ({"model": {"dtype": "float8"}}, "dtype"),
+        ({"model": {"lora": {"alpha": "a"}}}, "alpha"),
+        ({"surprise": 1}, "surprise"),
+    ],
+)
+def test_a_damaged_prm_config_is_an_error_that_names_the_field(
+    change: Any, named: str, adapted: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(adapted / "model", tmp_path / "run" / "model")
+    file = tmp_path / "run" / "model" / PRM_CONFIG
+    said = read_json(file)
+    write_json(file, said | change if isinstance(change, dict) else change)
+    with pytest.raises(InputError, match=named):
+        StepScorer(tmp_path / "run")
+
+
+def test_damaged_weights_are_an_error(adapted: Path, tmp_path: Path) -> None:
+    export(adapted, tmp_path / "orbax", "orbax")
+    for path in (tmp_path / "orbax" / ORBAX_PARAMS).rglob("*"):
+        if path.is_file() and "METADATA" not in path.name:
+            path.write_bytes(path.read_bytes()[:7])
+    with pytest.raises(InputError, match="damaged"):
+        StepScorer(tmp_path / "orbax")
+
+
+def test_an_orbax_export_keeps_the_dtype_of_its_training(
+    base: Path, data_dir: Path, tmp_path: Path
+) -> None:
+    settings = config(base, data_dir, tmp_path / "run")
+    half = replace(settings.model, dtype="bfloat16")
+    training = replace(settings.training, epochs=1)
+    train(replace(settings, model=half, training=training))
+    export(tmp_path / "run", tmp_path / "orbax", "orbax")
+    assert read_json(tmp_path / "orbax" / PRM_CONFIG)["model"]["dtype"] == "bfloat16"
+    assert load_model(tmp_path / "orbax", make_mesh()).config.dtype == "float32"  # on a CPU
+
+
 # Commands
 
 
@@ -326,7 +426,7 @@ def test_a_trace_that_does_not_fit_is_refused_and_counted(
     scored = list(read_jsonl(out))
     assert [r["scores"] is None for r in scored] == [False, True, False]
     assert "limit" in scored[1]["error"]
-    assert "3 traces scored, 1 of them refused" in capsys.readouterr().out
+    assert "2 of 3 traces scored, 1 refused" in capsys.readouterr().out
 
 
 def test_export_and_adopt_say_what_is_wrong(
@@ -342,11 +442,27 @@ def test_export_and_adopt_say_what_is_wrong(
     assert run("export", str(adapted), "--out", str(tmp_path / "hf"), "--max-file-mib", "1") == 0
     assert "exists" in fails("export", str(adapted), "--out", str(tmp_path / "hf"))
     assert "exists" in fails("adopt", str(tmp_path / "hf"), "--style", "trl")
+    inside = str(adapted / "model" / "x")
+    for options, problem in (
+        (("--out", inside), "inside"),
+        (("--out", str(tmp_path / "z"), "--max-file-mib", "0"), "at least 1"),
+        (("--out", str(tmp_path / "z"), "--licence", "a\nb"), "licence"),
+        (("--out", str(tmp_path / "z"), "--evaluation", str(adapted / "run.json")), "evaluate"),
+    ):
+        assert problem in fails("export", str(adapted), *options)
+    assert not list(tmp_path.glob(".*"))  # nothing half-made is left
     shutil.copytree(base, tmp_path / "lm")
     adopt = ("adopt", str(tmp_path / "lm"), "--style", "trl", "--step-tag", "<|step|>")
     assert "language model" in fails(*adopt)
     assert "belong together" in fails(*adopt, "--good-token", "a")
     assert "good token" in fails(*adopt, "--good-token", "two words", "--bad-token", "b")
+    assert "the same" in fails(*adopt, "--good-token", "a", "--bad-token", "a")
+    assert "step tag" in fails(*adopt[:-1], "")
+    assert "max_tokens" in fails(*adopt, "--max-tokens", "0")
+    for file in (tmp_path / "lm").glob("tokenizer*"):
+        file.unlink()
+    assert "no tokenizer" in fails(*adopt)
+    assert "folder" in fails("score", "x.jsonl", "--model", str(adapted), "--out", str(tmp_path))
 
 
 @pytest.fixture
@@ -384,6 +500,45 @@ def test_a_stepwise_prm_of_trl_is_scored(
     np.testing.assert_allclose(ours.scores, theirs, atol=1e-5)
 
 
+def test_a_stepwise_prm_begins_as_its_tokenizer_says(adopt: Callable[..., Path]) -> None:
+    """Where there is a token that begins every sequence, TRL puts it before the prompt."""
+    directory = adopt("ForTokenClassification", "--style", "trl")
+    (directory / PRM_CONFIG).unlink()
+    said = read_json(directory / "tokenizer_config.json")
+    write_json(directory / "tokenizer_config.json", said | {"bos_token": "<|problem|>"})
+    assert run("adopt", str(directory), "--style", "trl") == 0
+    layout = StepScorer(directory).layout
+    (example,) = layout.lay_out([StepInput("Sort.", ("Swap.",))])
+    assert layout.tokenizer.decode(example.tokens.tolist()) == "<|problem|>Sort.Swap.\n"
+
+
+def test_an_adapter_of_the_authors_layout_is_adopted(
+    adapted: Path, base: Path, inputs: list[StepInput], tmp_path: Path
+) -> None:
+    """No prm_config.json, no tokenizer, `value_head` for a name, and a base that is elsewhere."""
+    export(adapted, tmp_path / "peft", "peft")
+    theirs = tmp_path / "release"
+    theirs.mkdir()
+    tensors = load_file(tmp_path / "peft" / peft.TENSORS_FILE)
+    prefix = "base_model.model."
+    del tensors[prefix + "score.bias"]
+    tensors[prefix + "value_head.modules_to_save.weight"] = tensors.pop(prefix + "score.weight")[1:]
+    save_file(tensors, theirs / peft.TENSORS_FILE)
+    said = read_json(tmp_path / "peft" / peft.CONFIG_FILE)
+    said |= {"task_type": None, "modules_to_save": ["value_head"]}
+    write_json(theirs / peft.CONFIG_FILE, said | {"base_model_name_or_path": "xxx/Coder"})
+    options = ("--style", "codeprm-release", "--step-tag", "<|step|>")
+    assert run("adopt", str(theirs), *options) == 2  # the base is not at xxx/Coder
+    assert run("adopt", str(theirs), *options, "--base", str(base)) == 0
+    scorer = StepScorer(theirs)
+    (example,) = scorer.layout.lay_out([StepInput("Sort.", ("Swap.",), "x = 1")])
+    text = scorer.layout.tokenizer.decode(example.tokens.tolist())
+    assert text == "Sort. \nSwap.\n \nx = 1 \nThe program was not run.\n \nSwap.<|step|>"
+    ours = load_model(adapted, scorer.mesh).params
+    again = load_model(theirs, scorer.mesh).params
+    jax.tree.map(lambda a, b: np.testing.assert_array_equal(a, b), again, ours)
+
+
 def test_two_tokens_of_a_language_model_are_scored(adopt: Callable[..., Path]) -> None:
     """Steps on lines of their own, each closed by a tag; good against bad token there."""
     import torch
@@ -414,7 +569,7 @@ def test_old_model_directories_are_refused(adapted: Path, tmp_path: Path) -> Non
     with pytest.raises(InputError, match="format 1"):
         StepScorer(tmp_path / "run")
     file.write_text(json.dumps(json.loads(file.read_text()) | {"format": 2, "model": {"x": 1}}))
-    with pytest.raises(InputError, match="model config"):
+    with pytest.raises(InputError, match="model: unknown x"):
         StepScorer(tmp_path / "run")
 
 
