@@ -117,8 +117,6 @@ def read_adapter(directory: Path, config: ModelConfig) -> tuple[ModelConfig, Tre
     if not (directory / CONFIG_FILE).is_file():
         raise InputError(f"{directory} is no adapter of PEFT: it has no {CONFIG_FILE}")
     data = read_json(directory / CONFIG_FILE)
-    if not isinstance(data, dict):
-        raise InputError(f"{directory / CONFIG_FILE} is damaged: no object")
     config = replace(config, lora=_from_peft(data, str(directory / CONFIG_FILE)))
     file = directory / TENSORS_FILE
     if not file.is_file() and (directory / PICKLE_FILE).exists():

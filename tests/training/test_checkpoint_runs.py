@@ -43,7 +43,7 @@ from codeprm_jax.training.model_directory import (
     load_model,
     open_base,
 )
-from codeprm_jax.training.start import first_state
+from codeprm_jax.training.start import first_state, prepare_run
 from codeprm_jax.training.step import make_optimizer
 from tests.checkpoints import make_checkpoint
 
@@ -268,7 +268,8 @@ def test_a_start_that_came_to_nothing_decides_nothing(
     with pytest.raises(InputError, match="none of"):
         train(short)
     assert (tmp_path / "run" / "model" / PRM_CONFIG).is_file()
-    train(replace(settings, training=replace(settings.training, epochs=1)))
+    layout, _ = prepare_run(tmp_path / "run", settings, 0, lambda: pytest.fail("it has its own"))
+    assert layout.config.max_tokens == 1024
     said = read_json(tmp_path / "run" / "model" / PRM_CONFIG)
     assert said["layout"]["max_tokens"] == 1024
 
@@ -379,13 +380,11 @@ def test_damaged_weights_are_an_error(adapted: Path, tmp_path: Path) -> None:
         StepScorer(tmp_path / "orbax")
 
 
-def test_an_orbax_export_keeps_the_dtype_of_its_training(
-    base: Path, data_dir: Path, tmp_path: Path
-) -> None:
-    settings = config(base, data_dir, tmp_path / "run")
-    half = replace(settings.model, dtype="bfloat16")
-    training = replace(settings.training, epochs=1)
-    train(replace(settings, model=half, training=training))
+def test_an_orbax_export_keeps_the_dtype_of_its_training(adapted: Path, tmp_path: Path) -> None:
+    shutil.copytree(adapted, tmp_path / "run")
+    said = read_json(tmp_path / "run" / "model" / PRM_CONFIG)
+    said["model"]["dtype"] = "bfloat16"
+    write_json(tmp_path / "run" / "model" / PRM_CONFIG, said)
     export(tmp_path / "run", tmp_path / "orbax", "orbax")
     assert read_json(tmp_path / "orbax" / PRM_CONFIG)["model"]["dtype"] == "bfloat16"
     assert load_model(tmp_path / "orbax", make_mesh()).config.dtype == "float32"  # on a CPU
