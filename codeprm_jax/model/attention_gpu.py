@@ -10,10 +10,10 @@ from __future__ import annotations
 from typing import Literal
 
 import jax
-import jax.numpy as jnp
 from jax.experimental.pallas.ops.gpu import attention as pallas_attention
 
 from codeprm_jax.files import InputError
+from codeprm_jax.model.attention_splash import pad_to_multiple
 
 # Tiles of keys and values, 64 x 128 in float32 and two stages deep, take 128 KiB of shared memory,
 # which an A100 has; not tuned, for want of a GPU.
@@ -51,11 +51,7 @@ def pallas_gpu(
     """
     check_pallas_gpu(sliding_window=sliding_window, head_dim=query.shape[3])
     length, heads, head_dim = query.shape[1:]
-    padding = -length % _BLOCK
-    if padding:  # a segment of its own, behind all others
-        widths = ((0, 0), (0, padding), (0, 0), (0, 0))
-        query, key, value = (jnp.pad(x, widths) for x in (query, key, value))
-        segment_ids = jnp.pad(segment_ids, widths[:2], constant_values=-1)
+    query, key, value, segment_ids = pad_to_multiple(_BLOCK, query, key, value, segment_ids)
     # The kernel has no grouped queries: key heads are repeated, which costs memory in proportion
     # to the length, and the gradient of the repetition adds a group's gradients up.
     group = heads // key.shape[2]

@@ -37,12 +37,8 @@ def splash(
     """
     length, heads, head_dim = query.shape[1:]
     block = min(_BLOCK, length + -length % _LANES)
-    padding = -length % block
-    if padding:  # a segment of its own, behind all others
-        widths = ((0, 0), (0, padding), (0, 0), (0, 0))
-        query, key, value = (jnp.pad(x, widths) for x in (query, key, value))
-        segment_ids = jnp.pad(segment_ids, widths[:2], constant_values=-1)
-    kernel = _kernel(length + padding, heads, block, sliding_window, interpret)
+    query, key, value, segment_ids = pad_to_multiple(block, query, key, value, segment_ids)
+    kernel = _kernel(query.shape[1], heads, block, sliding_window, interpret)
 
     def row(q: jax.Array, k: jax.Array, v: jax.Array, segments: jax.Array) -> jax.Array:
         q, k, v = (x.swapaxes(0, 1) for x in (q, k, v))  # the kernel wants heads first
@@ -52,6 +48,21 @@ def splash(
     # The kernel does not scale; in float32, so that bfloat16 queries are rounded once only.
     scaled = (query.astype(jnp.float32) * head_dim**-0.5).astype(query.dtype)
     return jax.vmap(row)(scaled, key, value, segment_ids)[:, :length].astype(query.dtype)
+
+
+def pad_to_multiple(
+    block: int, query: jax.Array, key: jax.Array, value: jax.Array, segment_ids: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+    """The arguments of an attention, padded along the length to a multiple of `block`.
+
+    The padding is a segment of its own, -1, behind all others.
+    """
+    padding = -segment_ids.shape[1] % block
+    if not padding:
+        return query, key, value, segment_ids
+    widths = ((0, 0), (0, padding), (0, 0), (0, 0))
+    query, key, value = (jnp.pad(x, widths) for x in (query, key, value))
+    return query, key, value, jnp.pad(segment_ids, widths[:2], constant_values=-1)
 
 
 def _kernel(
