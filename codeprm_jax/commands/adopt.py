@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +16,7 @@ from codeprm_jax.model import peft
 from codeprm_jax.model.checkpoint import open_checkpoint
 from codeprm_jax.model.huggingface import CONFIG_FILE
 from codeprm_jax.traces.trace import Target
-from codeprm_jax.training.model_directory import PRM_CONFIG, Base, write_prm_config
+from codeprm_jax.training.model_directory import PRM_CONFIG, Base, token_ids, write_prm_config
 
 
 def main(
@@ -44,7 +45,7 @@ def main(
         raise InputError(f"{model / PRM_CONFIG} exists; remove it to write another")
     settings, tokens = FOREIGN_LAYOUTS[style]
     tag = settings.step_tag if step_tag is None else step_tag
-    settings = settings.changed(max_tokens=max_tokens, step_tag=tag)
+    settings = replace(settings, max_tokens=max_tokens, step_tag=tag)
     if good_token or bad_token or tokens:
         given = (good_token or (tokens and tokens[0]), bad_token or (tokens and tokens[1]))
         if not given[0] or not given[1]:
@@ -56,15 +57,9 @@ def main(
     base = _base_of(model, base) if adapter else None
     tokenizer = load_tokenizer(base if base and not has_tokenizer(model) else model)
     if style == "trl":
-        settings = settings.changed(problem=tokenizer.beginning + settings.problem)
+        settings = replace(settings, problem=tokenizer.beginning + settings.problem)
     layout = Layout(settings, tokenizer)
-    ids = None
-    if tokens:
-        ids = (
-            tokenizer.token_id(tokens[0], "good token"),
-            tokenizer.token_id(tokens[1], "bad token"),
-        )
-    checkpoint = open_checkpoint(base or model, ids)
+    checkpoint = open_checkpoint(base or model, token_ids(tokenizer, tokens))
     config, head = checkpoint.config, str(checkpoint.head)
     if base:
         config, _ = peft.read_adapter(model, config)

@@ -12,9 +12,11 @@ import tyro
 
 from codeprm_jax.commands.output import progress_bar, say
 from codeprm_jax.data.layout import ExampleTooLongError, StepInput
+from codeprm_jax.data.pipeline import step_input
 from codeprm_jax.files import InputError, append_jsonl, read_valid_prefix
 from codeprm_jax.problems.loading import load_problems
 from codeprm_jax.scoring.engine import StepScorer
+from codeprm_jax.traces.dataset import Record
 from codeprm_jax.traces.trace import Trace, read_traces
 
 logger = logging.getLogger(__name__)
@@ -66,7 +68,7 @@ def main(
 def _score(
     scorer: StepScorer, traces: Sequence[Trace], statements: dict[str, str]
 ) -> Iterator[dict[str, Any]]:
-    inputs = [StepInput(statements[t.problem_id], t.thoughts, t.program, t.public) for t in traces]
+    inputs = [step_input(Record(t, statements[t.problem_id])) for t in traces]
     try:
         results: list[Any] = list(scorer.score(inputs))
     except ExampleTooLongError:

@@ -104,10 +104,6 @@ class LayoutConfig:
         """Reads the JSON form. Raises InputError on fields that are unknown or of another kind."""
         return read_dataclass(cls, data, "layout")
 
-    def changed(self, **fields: Any) -> LayoutConfig:
-        """A copy with other values of some fields."""
-        return dataclasses.replace(self, **fields)
-
     def to_json(self) -> dict[str, Any]:
         """The JSON form."""
         return dataclasses.asdict(self)

@@ -27,8 +27,8 @@ FINGERPRINT_ROWS = 4
 
 HeadSource = Literal["none", "linear", "mlp", "two_tokens"]
 
-_FLOATS = ("F32", "BF16", "F16")
-_LINEAR_HEADS = ("score", "value_head")  # of token classifiers, and of the authors' release
+FLOATS = ("F32", "BF16", "F16")  # those that float32 represents exactly
+LINEAR_HEADS = ("score", "value_head")  # of token classifiers, and of the authors' release
 
 
 class WeightsError(InputError):
@@ -89,7 +89,7 @@ def open_checkpoint(directory: Path | str, tokens: tuple[int, int] | None = None
     config, original = huggingface.read_config(directory)
     tensors = _read_headers(directory)
     prefix = "model." if any(name.startswith("model.") for name in tensors) else ""
-    linear = next((n for n in _LINEAR_HEADS if f"{n}.weight" in tensors), "")
+    linear = next((n for n in LINEAR_HEADS if f"{n}.weight" in tensors), "")
     head: HeadSource = "linear" if linear else "none"
     if tokens is not None:
         if not all(0 <= t < config.vocab_size for t in tokens):
@@ -214,9 +214,9 @@ def _account_for(checkpoint: Checkpoint) -> None:
     ]
     if shapes:
         problems.append(f"misshapen: {listed(shapes)}")
-    kinds = [f"{n} is {tensors[n].dtype}" for n in expected if n in tensors]
-    if kinds := [k for k in kinds if not k.endswith(_FLOATS)]:
-        problems.append(f"of a dtype other than {', '.join(_FLOATS)}: {listed(kinds)}")
+    found = [n for n in expected if n in tensors]
+    if kinds := [f"{n} is {tensors[n].dtype}" for n in found if tensors[n].dtype not in FLOATS]:
+        problems.append(f"of a dtype other than {', '.join(FLOATS)}: {listed(kinds)}")
     if problems:
         raise WeightsError(f"tensors of {checkpoint.directory}: {'; '.join(problems)}")
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -179,12 +178,6 @@ def same_shape(ours: ModelConfig, theirs: ModelConfig) -> list[str]:
         for name in fields
         if getattr(ours, name) != getattr(theirs, name)
     ]
-
-
-def with_run_options(shape: ModelConfig, options: ModelConfig) -> ModelConfig:
-    """`shape` with what is chosen for a run: head, adapters, compute dtype, remat, attention."""
-    chosen = ("head", "lora", "dtype", "remat", "attention")
-    return replace(shape, **{name: getattr(options, name) for name in chosen})
 
 
 _KNOWN = dict.fromkeys(

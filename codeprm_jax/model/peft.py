@@ -23,6 +23,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from codeprm_jax.files import InputError, listed, read_json, write_bytes, write_json
+from codeprm_jax.model.checkpoint import FLOATS, LINEAR_HEADS
 from codeprm_jax.model.config import PROJECTIONS, Head, LoraConfig, ModelConfig
 from codeprm_jax.model.lora import Tree
 
@@ -31,8 +32,6 @@ TENSORS_FILE = "adapter_model.safetensors"
 PICKLE_FILE = "adapter_model.bin"
 
 _PREFIX = "base_model.model."
-_HEADS = ("score", "value_head")  # of token classifiers, and of the authors' release
-_FLOATS = ("F32", "BF16", "F16")  # those that float32 represents exactly
 
 # Fields that are read, and fields that say nothing about what a stored adapter computes: where it
 # came from, how it was initialised, and sizes of methods that other fields switch on.
@@ -179,11 +178,11 @@ def _from_peft(data: Any, where: str) -> LoraConfig:
             )
     saved = data.get("modules_to_save")
     named = {str(m) for m in (saved if isinstance(saved, list) else [saved])} if saved else set()
-    others = sorted(named - {*_HEADS, "classifier"})  # PEFT names both of its own, always
+    others = sorted(named - {*LINEAR_HEADS, "classifier"})  # PEFT names both of its own, always
     if others:
         raise InputError(
             f"{where}: modules_to_save names {', '.join(others)}; beside adapters only a score "
-            f"head ({' or '.join(_HEADS)}) is read: {_MERGE}"
+            f"head ({' or '.join(LINEAR_HEADS)}) is read: {_MERGE}"
         )
     rank = data.get("r")
     if not isinstance(rank, int) or isinstance(rank, bool) or rank < 1:
@@ -282,11 +281,11 @@ def _account_for(opened: Any, config: ModelConfig, task: str | None, file: Path)
     layers = [int(m[1]) + 1 for name in stored if (m := re.search(r"\.layers\.(\d+)\.", name))]
     if layers and max(layers) != config.num_layers:
         problems.append(f"{max(layers)} layers where the base has {config.num_layers}")
-    head = next((h for h in _HEADS if f"{_PREFIX}{h}.weight" in stored), None)
+    head = next((h for h in LINEAR_HEADS if f"{_PREFIX}{h}.weight" in stored), None)
     if head is None:
         problems.append(
-            f"no score head ({' or '.join(f'{_PREFIX}{h}.weight' for h in _HEADS)}): train one "
-            "with modules_to_save, an adapter of a language model scores nothing"
+            f"no score head ({' or '.join(f'{_PREFIX}{h}.weight' for h in LINEAR_HEADS)}): "
+            "train one with modules_to_save, an adapter of a language model scores nothing"
         )
     else:
         shape = shapes[f"{_PREFIX}{head}.weight"]
@@ -304,8 +303,8 @@ def _account_for(opened: Any, config: ModelConfig, task: str | None, file: Path)
             for n in found
             if shapes[n] != expected[n]
         ],
-        f"of a dtype other than {', '.join(_FLOATS)}": [
-            f"{stored[n]} is {dtypes[n]}" for n in found if dtypes[n] not in _FLOATS
+        f"of a dtype other than {', '.join(FLOATS)}": [
+            f"{stored[n]} is {dtypes[n]}" for n in found if dtypes[n] not in FLOATS
         ],
     }
     problems += [f"{what}: {listed(names)}" for what, names in checks.items() if names]
@@ -319,7 +318,7 @@ def _account_for(opened: Any, config: ModelConfig, task: str | None, file: Path)
 
 def _read_head(tensors: Mapping[str, np.ndarray]) -> tuple[Head, Tree]:
     """The kind of the score head, and "score" of the trained parameters."""
-    name = next(h for h in _HEADS if f"{_PREFIX}{h}.weight" in tensors)
+    name = next(h for h in LINEAR_HEADS if f"{_PREFIX}{h}.weight" in tensors)
     weight, bias = tensors[f"{_PREFIX}{name}.weight"], tensors.get(f"{_PREFIX}{name}.bias")
     kernel = np.ascontiguousarray((weight[1:] - weight[:1] if len(weight) == 2 else weight).T)
     # A bias of -0.0 is not what we write for none, and the next file must have it again.

@@ -232,17 +232,15 @@ class _Fetcher:
         self, config: ModelConfig, params: decoder.Params, mesh: Mesh, dtype: np.dtype
     ) -> None:
         self._params, self._dtype = params, dtype
-        self._whole = replicated(mesh)
         self._places: dict[str, tuple[tuple[str, ...], int | None]] = {}
         for path in decoder_paths(config):
             for layer, name in enumerate(tensor_names(config, path)):
                 place = layer if path[0] == "layers" else None
                 self._places[f"model.{name}"] = path, place
         order = sorted(self._places, key=_reading_order)
-        self._hidden = config.hidden_size
         self.sizes = {name: self._size(name) for name in order}
         self.sizes |= {
-            "score.weight": 2 * self._hidden * dtype.itemsize,
+            "score.weight": 2 * config.hidden_size * dtype.itemsize,
             "score.bias": 2 * dtype.itemsize,
         }
 
@@ -251,7 +249,7 @@ class _Fetcher:
                 array = jax.lax.dynamic_index_in_dim(array, layer, keepdims=False)
             return (array.T if transpose else array).astype(dtype)
 
-        self._stored = jax.jit(stored, static_argnums=2, out_shardings=self._whole)
+        self._stored = jax.jit(stored, static_argnums=2, out_shardings=replicated(mesh))
 
     def __call__(self, name: str) -> np.ndarray:
         """The tensor on this host."""

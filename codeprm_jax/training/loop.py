@@ -39,7 +39,7 @@ from codeprm_jax.traces.dataset import read_split, read_statistics
 from codeprm_jax.training.checkpoints import Checkpoints
 from codeprm_jax.training.config import TrainConfig
 from codeprm_jax.training.metrics import regression_metrics
-from codeprm_jax.training.model_directory import load_frozen, load_model_directory
+from codeprm_jax.training.model_directory import load_frozen
 from codeprm_jax.training.start import first_state, prepare_run
 from codeprm_jax.training.step import (
     abstract_state,
@@ -92,7 +92,7 @@ def train(config: TrainConfig) -> TrainSummary:
     attention.check_config(config.model, mesh, packed=True)
     train_records = read_split(config.data.data_dir, "train")
     dataset = stable_seed(read_statistics(config.data.data_dir))  # tells one from another
-    layout, model = prepare_run(
+    layout, model, base = prepare_run(
         run, config, dataset, lambda: tokenizer_for(train_records, config.data.vocab_size)
     )
     data = pack_records(train_records, layout, config.data.row_tokens, config.data.target)
@@ -108,7 +108,6 @@ def train(config: TrainConfig) -> TrainSummary:
     # State: fresh, or the newest checkpoint.
     optimizer = make_optimizer(training, total)
     checkpoints = Checkpoints(run, training.keep_checkpoints)
-    base = load_model_directory(run).base
     if checkpoints.latest_step is not None:
         state = checkpoints.restore(abstract_state(mesh, model, optimizer))
         logger.info("going on from step %d", int(state.step))

@@ -221,6 +221,14 @@ def load_model(
     return LoadedModel(directory, config, params, step)
 
 
+def token_ids(tokenizer: Tokenizer, tokens: tuple[str, str] | None) -> tuple[int, int] | None:
+    """Ids of (good, bad) tokens. Raises InputError if one of them is several tokens."""
+    if tokens is None:
+        return None
+    good, bad = tokens
+    return tokenizer.token_id(good, "good token"), tokenizer.token_id(bad, "bad token")
+
+
 def abstract_params(config: ModelConfig, mesh: Mesh) -> decoder.Params:
     """All parameters as float32 ShapeDtypeStructs with their shardings."""
     return jax.tree.map(
@@ -265,7 +273,10 @@ def load_frozen(config: ModelConfig, base: Base | None, mesh: Mesh) -> decoder.P
         return {}
     if base is None:
         raise InputError(f"{PRM_CONFIG} does not say which checkpoint the adapters belong to")
-    checkpoint = open_base(base)
+    return _frozen_of(config, open_base(base), mesh)
+
+
+def _frozen_of(config: ModelConfig, checkpoint: Checkpoint, mesh: Mesh) -> decoder.Params:
     params = load_params(checkpoint, mesh, lambda names: lora.frozen_dtype(config, names))
     return lora.divide(config, params)[1]
 
@@ -291,9 +302,7 @@ def open_base(base: Base) -> Checkpoint:
 def _load_huggingface(
     path: Path, directory: ModelDirectory, mesh: Mesh, computing: _Computing
 ) -> _Loaded:
-    tokens = directory.tokens
-    encode = directory.layout.tokenizer.token_id
-    ids = (encode(tokens[0], "good token"), encode(tokens[1], "bad token")) if tokens else None
+    ids = token_ids(directory.layout.tokenizer, directory.tokens)
     checkpoint = open_checkpoint(path, ids)
     if checkpoint.head == "none":
         raise InputError(
@@ -320,7 +329,7 @@ def _load_peft(path: Path, directory: ModelDirectory, mesh: Mesh, computing: _Co
     config = computing(config, checkpoint.stored_dtype)
     shardings, _ = lora.divide(config, params_shardings(mesh, config))
     trained = jax.tree.map(jax.device_put, adapter, shardings)
-    return config, lora.join(load_frozen(config, directory.base, mesh), trained), None
+    return config, lora.join(_frozen_of(config, checkpoint, mesh), trained), None
 
 
 def _load_orbax(

@@ -33,8 +33,8 @@ _PLACES = {"training.out", "checkpoint", "data.data_dir", "data.tokenizer"}
 
 def prepare_run(
     run: Path, config: TrainConfig, dataset: int, make_tokenizer: Callable[[], Tokenizer]
-) -> tuple[Layout, ModelConfig]:
-    """The run's layout and model shape: made once with its tokenizer, read again on a resume.
+) -> tuple[Layout, ModelConfig, Base | None]:
+    """The run's layout, model shape and base: made once with a tokenizer, read again on a resume.
 
     Args:
       dataset: fingerprint of the dataset.
@@ -61,7 +61,7 @@ def prepare_run(
         # Without run.json the model directory is from a start that came to nothing, and made anew.
         directory = load_model_directory(run)
         if directory.model is not None:
-            return directory.layout, directory.model
+            return directory.layout, directory.model, directory.base
     data = config.data
     own = data.tokenizer or config.checkpoint
     tokenizer = load_tokenizer(own) if own else make_tokenizer()
@@ -74,7 +74,7 @@ def prepare_run(
     model = _checked_shape(config, tokenizer.vocab_size)
     base = Base.of(config.checkpoint) if config.checkpoint else None
     save_model_directory(run, model, settings, tokenizer, data.target, base)
-    return layout, model
+    return layout, model, base
 
 
 def first_state(

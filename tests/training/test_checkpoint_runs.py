@@ -268,7 +268,7 @@ def test_a_start_that_came_to_nothing_decides_nothing(
     with pytest.raises(InputError, match="none of"):
         train(short)
     assert (tmp_path / "run" / "model" / PRM_CONFIG).is_file()
-    layout, _ = prepare_run(tmp_path / "run", settings, 0, lambda: pytest.fail("it has its own"))
+    layout, *_ = prepare_run(tmp_path / "run", settings, 0, lambda: pytest.fail("it has its own"))
     assert layout.config.max_tokens == 1024
     said = read_json(tmp_path / "run" / "model" / PRM_CONFIG)
     assert said["layout"]["max_tokens"] == 1024
