@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +40,11 @@ def run(config: TrainConfig) -> int:
     summary = train(config)
     shown = ", ".join(f"{k} {v:.4f}" for k, v in summary.metrics.items())
     say(f"{summary.steps} steps, {summary.tokens_per_second:,.0f} tokens/s; validation: {shown}")
-    if summary.interrupted:
+    if summary.stopped_by is not None:
         say(f"stopped and saved; run the same command again to go on from step {summary.steps}")
     say(f"run directory {config.training.out}")
-    return int(summary.interrupted)
+    # A scheduler's SIGTERM was obeyed; behind a Ctrl-C nothing else shall start.
+    return int(summary.stopped_by == signal.SIGINT)
 
 
 def load_preset(path: Path) -> TrainConfig:

@@ -54,7 +54,7 @@ def run(shape: tuple[int, int, int], steps: int = 3) -> tuple[list[float], Any]:
     losses = []
     with jax.set_mesh(mesh):
         for _ in range(steps):
-            state, metrics = step(state, {}, put_batch(mesh, batch(0)))
+            state, metrics = step(state, {}, put_batch(mesh, batch(0), stop=False))
             losses.append(float(metrics["loss"]))
     return losses, jax.device_get(state.params)
 
@@ -125,7 +125,7 @@ def collectives(shape: tuple[int, int, int]) -> Counter[str]:
     state = init_state(mesh, TINY, optimizer, 0)
     step: Any = make_train_step(mesh, TINY, CONFIG, optimizer)
     with jax.set_mesh(mesh):
-        text = step.lower(state, {}, put_batch(mesh, batch(0))).compile().as_text()
+        text = step.lower(state, {}, put_batch(mesh, batch(0), stop=False)).compile().as_text()
     kinds = "all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute"
     return Counter(re.findall(rf"= \S+ ({kinds})(?:-start)?\(", text))
 
