@@ -1,9 +1,10 @@
 """Checkpoints of a run: Orbax, written in the background.
 
-`checkpoints/STEP/` of a run directory holds two items, so that a scorer reads parameters alone:
-`params`, the trained parameters that are scored with (their moving average where one is kept), and
-`training`, the rest of the state: step (which is also the position in the data), moments, RNG key,
-and the parameters themselves where `params` are an average. What adapters freeze is not in it.
+`checkpoints/STEP/` of a run directory holds `params`, the trained parameters that are scored with
+(their moving average where one is kept); `training`, the rest of the state: step (which is also
+the position in the data), moments, RNG key, and the parameters themselves where `params` are an
+average; and `digests` of both, by which numbers that were changed on the disk are noticed. A scorer
+reads the parameters alone. What adapters freeze is not in it.
 Which of them is the best follows from the validations in metrics.jsonl.
 """
 
@@ -24,6 +25,7 @@ from orbax.checkpoint import checkpoint_managers
 
 from codeprm_jax.files import InputError
 from codeprm_jax.model import decoder
+from codeprm_jax.training.digest import digests
 from codeprm_jax.training.metrics_log import validations
 from codeprm_jax.training.step import TrainState
 
@@ -31,9 +33,6 @@ logger = logging.getLogger(__name__)
 
 Which = int | Literal["last", "best"]
 
-# What reading a damaged checkpoint raises, by where the damage is: files that are missing, cut
-# short or overwritten; JSON, key-value stores and arrays that do not decode or fit.
-_DAMAGE = (ValueError, KeyError, OSError, TypeError, AttributeError, RuntimeError)
 _HIGHER_IS_BETTER = ("r2", "auroc")
 
 
@@ -85,11 +84,15 @@ class Checkpoints:
         step = int(state.step)
         if step == self.latest_step:
             return
+        # Optax states are tuples; as nested dicts with string keys they restore anywhere.
+        rest = serialization.to_state_dict(_rest(state))
+        known = {"params": digests(state.scored), "training": digests(rest)}
         self._manager.save(
             step,
             args=ocp.args.Composite(
                 params=ocp.args.StandardSave(state.scored),
-                training=ocp.args.StandardSave(serialization.to_state_dict(_rest(state))),
+                training=ocp.args.StandardSave(rest),
+                digests=ocp.args.JsonSave(known),
             ),
         )
 
@@ -105,10 +108,11 @@ class Checkpoints:
         """
         steps = sorted(self._manager.all_steps(), reverse=True)
         for step in steps:
+            state, problem = None, "another process cannot read its part"
             try:
-                state, problem = self._read(step, abstract), ""
-            except _DAMAGE as error:
-                state, problem = None, f"{type(error).__name__}: {error}".splitlines()[0]
+                state = self._read(step, abstract)
+            except Exception as error:  # noqa: BLE001 - Orbax raises Exception itself, too
+                problem = _damage(error)
             if _everywhere(state is not None):
                 self._set_aside([s for s in steps if s > step])
                 return state
@@ -116,7 +120,7 @@ class Checkpoints:
                 "checkpoint %d of %s is damaged (%s); trying the one before it",
                 step,
                 self._run,
-                problem or "another process cannot read its part",
+                problem,
             )
         if not steps:
             return None
@@ -132,13 +136,8 @@ class Checkpoints:
 
     def _read(self, step: int, abstract: TrainState) -> TrainState:
         rest = _rest(abstract)
-        restored = self._manager.restore(
-            step,
-            args=ocp.args.Composite(
-                params=ocp.args.StandardRestore(abstract.scored),
-                training=ocp.args.StandardRestore(serialization.to_state_dict(rest)),
-            ),
-        )
+        wanted = {"params": abstract.scored, "training": serialization.to_state_dict(rest)}
+        restored = _restore(self._manager, step, wanted)
         found = serialization.from_state_dict(rest, restored["training"])
         return TrainState(
             found["step"],
@@ -197,17 +196,16 @@ def restore_params(
             step = _best({s: found[s] for s in steps if s in found}, metric)
             if step is None:
                 raise InputError(f"no checkpoint of {run} was validated; name one of {steps}")
-        if step not in steps:
+        if not isinstance(step, int) or step not in steps:
             raise InputError(f"{run} has no checkpoint of step {step}, it has {steps}")
         try:
-            restored = manager.restore(
-                step, args=ocp.args.Composite(params=ocp.args.StandardRestore(abstract))
-            )
-        except _DAMAGE as error:
+            restored = _restore(manager, step, {"params": abstract})
+        except Exception as error:
+            problem = _damage(error)
             others = ", ".join(f"{run}@{s}" for s in steps if s != step)
             raise InputError(
                 f"checkpoint {step} of {run} is damaged, or not of the shape that its "
-                f"prm_config.json says{f'; name another: {others}' if others else ''}: {error}"
+                f"prm_config.json says{f'; name another: {others}' if others else ''}: {problem}"
             ) from error
     return restored["params"], int(step)
 
@@ -220,11 +218,28 @@ def _best(validated: Mapping[int, Mapping[str, float]], metric: str) -> int | No
     return max(known, key=lambda step: values[step], default=None)
 
 
-def _rest(state: TrainState) -> dict[str, Any]:
-    """The state without what stands in the item `params`.
+def _restore(manager: ocp.CheckpointManager, step: int, wanted: Mapping[str, Any]) -> Any:
+    """Items of a checkpoint, placed as the abstract trees say.
 
-    Optax states are tuples; as nested dicts with string keys they restore anywhere.
+    Raises ValueError where they are not the numbers that were saved, and whatever Orbax raises.
     """
+    items = {name: ocp.args.StandardRestore(tree) for name, tree in wanted.items()}
+    found = manager.restore(step, args=ocp.args.Composite(**items, digests=ocp.args.JsonRestore()))
+    for name in wanted:
+        if digests(found[name]) != found["digests"][name]:
+            raise ValueError(f"its {name} are not the numbers that were saved")
+    return found
+
+
+def _damage(error: Exception) -> str:
+    """What is wrong with a checkpoint; raises the error again if that is not the matter."""
+    if isinstance(error, MemoryError | jax.errors.JaxRuntimeError):
+        raise error
+    return f"{type(error).__name__}: {error}".splitlines()[0]
+
+
+def _rest(state: TrainState) -> dict[str, Any]:
+    """The state without what stands in the item `params`."""
     rest = {"opt_state": state.opt_state, "rng": state.rng, "step": state.step}
     return rest | ({"params": state.params} if state.ema else {})
 
