@@ -11,6 +11,7 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -49,6 +50,19 @@ def finished(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def params_of(run: Path) -> list[np.ndarray]:
     loaded = load_model(run, make_mesh())
     return [np.asarray(x) for x in jax.tree.leaves(loaded.params)]
+
+
+def signalling(patch: pytest.MonkeyPatch, at: int) -> None:
+    """SIGTERM arrives while the `at`-th batch is placed."""
+    real, calls = loop.put_batch, []
+
+    def put(*arguments: Any) -> Any:
+        calls.append(1)
+        if len(calls) == at:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return real(*arguments)
+
+    patch.setattr(loop, "put_batch", put)
 
 
 def losses_of(run: Path) -> list[tuple[int, float]]:
@@ -107,16 +121,7 @@ def test_sigterm_saves_and_the_next_start_goes_on(
     finished: Path, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "stopped"
-    real = loop.put_batch
-    calls = []
-
-    def signalling(*args: object) -> object:
-        calls.append(1)
-        if len(calls) == 3:  # not a step with a checkpoint of its own
-            os.kill(os.getpid(), signal.SIGTERM)
-        return real(*args)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(loop, "put_batch", signalling)
+    signalling(monkeypatch, at=3)  # not a step with a checkpoint of its own
     assert threading.current_thread() is threading.main_thread()
     summary = train(config(data_dir, out))
     assert summary.stopped_by == signal.SIGTERM and summary.steps in (3, 4)
