@@ -35,6 +35,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "score": ("step scores of traces", "score"),
     "search": ("the GVR benchmark: arms at one execution budget", "search"),
     "report": ("one self-contained HTML page about a run", "report"),
+    "plan": ("does a preset fit a TPU slice, and how fast at best; no TPU needed", "plan"),
 }
 
 
