@@ -73,9 +73,7 @@ ACCELERATORS: tuple[Accelerator, ...] = (
     Accelerator(
         "v5e", ("TPU v5 lite", "TPU v5e"), 197e12, 16 * _GIB, 819e9, 200e9, links=4, torus=16
     ),
-    Accelerator(
-        "v5p", ("TPU v5", "TPU v5p"), 459e12, 95 * _GIB, 2765e9, 600e9, links=6, torus=4
-    ),
+    Accelerator("v5p", ("TPU v5", "TPU v5p"), 459e12, 95 * _GIB, 2765e9, 600e9, links=6, torus=4),
     Accelerator(
         "v6e", ("TPU v6 lite", "TPU v6e"), 918e12, 32 * _GIB, 1638e9, 400e9, links=4, torus=16
     ),

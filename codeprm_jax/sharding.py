@@ -87,9 +87,7 @@ def make_mesh(
     try:
         return jax.make_mesh(shape, MESH_AXES, axis_types=types, devices=devices)
     except NotImplementedError:
-        ordered = mesh_utils.create_device_mesh(
-            shape, devices, allow_split_physical_axes=True
-        )
+        ordered = mesh_utils.create_device_mesh(shape, devices, allow_split_physical_axes=True)
         return Mesh(ordered, MESH_AXES, axis_types=types)
 
 

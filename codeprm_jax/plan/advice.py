@@ -19,7 +19,7 @@ _FULL = 0.95  # how full the memory is planned
 def to_make_it_fit(
     memory: Memory, config: TrainConfig, topology: Topology, mesh: Mesh, scorer: bool
 ) -> list[str]:
-    """Changes that lower the memory, as options to type; those that keep the training the same first.
+    """Changes that lower the memory, as options to type; those that change no result come first.
 
     Each is derived from the case: what is asked for already is not proposed, and the numbers assume
     that arguments shrink with the shards and temporaries with the rows.

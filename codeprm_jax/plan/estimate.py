@@ -68,10 +68,7 @@ class Roofline:
 def roofline(work: Work, topology: Topology, mesh: Mesh, model_flops: float) -> Roofline:
     """The roofline of a program on a slice. `model_flops`: useful FLOPs of a step, all chips."""
     chip = topology.accelerator
-    interconnect = sum(
-        c.count * collective_seconds(c, topology, mesh)
-        for c in work.collectives
-    )
+    interconnect = sum(c.count * collective_seconds(c, topology, mesh) for c in work.collectives)
     return Roofline(
         compute=work.flops / chip.peak_flops_per_device,
         hbm=work.hbm_bytes / chip.hbm_bandwidth_per_device,

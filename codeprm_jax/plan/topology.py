@@ -17,8 +17,7 @@ from codeprm_jax.accelerators import TPUS, Accelerator
 from codeprm_jax.files import InputError
 
 FORMS = (
-    "v4:2x2x1, v5p:4x4x4, tpu7x:2x2x1 (chips along three axes) and "
-    "v5e:4x4, v6e:16x16 (along two)"
+    "v4:2x2x1, v5p:4x4x4, tpu7x:2x2x1 (chips along three axes) and v5e:4x4, v6e:16x16 (along two)"
 )
 # What the compiler asks of a machine with a TPU: here it need not search for one.
 _NO_TPU_HERE = {

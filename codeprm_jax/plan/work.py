@@ -199,9 +199,7 @@ class _Count:
         if opcode != "fusion":
             return instruction.hbm_bytes + sum(o.hbm_bytes for o in operands)
         fused = self.module.computations[instruction.called_as("calls")]
-        read = sum(
-            min(o.hbm_bytes, self._read(fused, number)) for number, o in enumerate(operands)
-        )
+        read = sum(min(o.hbm_bytes, self._read(fused, number)) for number, o in enumerate(operands))
         written = self._written(fused, fused.root)
         outputs = sum(
             min(array.bytes, size)
