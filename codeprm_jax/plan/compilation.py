@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -146,7 +148,7 @@ def _compile(
         options = {"xla_dump_to": folder, "xla_dump_hlo_as_text": True}
         lowered = function.lower(*arguments)
         try:
-            with quiet_stderr():
+            with quiet_stderr(), _no_cache():
                 compiled = lowered.compile(compiler_options=options)
         except jax.errors.JaxRuntimeError as error:
             memory = out_of_memory(str(error), _bytes_per_device(arguments))
@@ -160,6 +162,17 @@ def _compile(
             lambda name, query: kernel_flops(name, query, model.sliding_window),
         )
     return Compiled(memory, work)
+
+
+@contextlib.contextmanager
+def _no_cache() -> Iterator[None]:
+    """A program from JAX's compilation cache would leave no text."""
+    cached = jax.config.jax_enable_compilation_cache  # type: ignore[attr-defined]
+    jax.config.update("jax_enable_compilation_cache", False)
+    try:
+        yield
+    finally:
+        jax.config.update("jax_enable_compilation_cache", cached)
 
 
 def out_of_memory(message: str, arguments: int) -> Memory | None:

@@ -13,22 +13,13 @@ from dataclasses import dataclass
 import jax
 from jax.experimental import topologies
 
+from codeprm_jax import libtpu
 from codeprm_jax.accelerators import TPUS, Accelerator
 from codeprm_jax.files import InputError
 
 FORMS = (
     "v4:2x2x1, v5p:4x4x4, tpu7x:2x2x1 (chips along three axes) and v5e:4x4, v6e:16x16 (along two)"
 )
-# What the compiler asks of a machine with a TPU: here it need not search for one.
-_NO_TPU_HERE = {
-    "TPU_SKIP_MDS_QUERY": "1",
-    "TPU_ACCELERATOR_TYPE": "v5litepod-4",
-    "TPU_WORKER_HOSTNAMES": "localhost",
-    "TPU_WORKER_ID": "0",
-    "TPU_MIN_LOG_LEVEL": "3",
-    "TPU_STDERR_LOG_LEVEL": "3",
-    "TF_CPP_MIN_LOG_LEVEL": "3",
-}
 
 
 @dataclass(frozen=True)
@@ -71,8 +62,7 @@ def open_topology(name: str) -> Topology:
             "the compiler for TPUs (libtpu) is not installed: pip install 'codeprm-jax[plan]'"
         )
     jax.config.update("jax_platforms", "cpu")
-    for variable, value in _NO_TPU_HERE.items():
-        os.environ.setdefault(variable, value)
+    libtpu.answer()
     # As Cloud TPU shows a v4: its two cores as one device.
     options = {"chip_config_name": "megacore"} if accelerator.name == "v4" else {}
     try:

@@ -214,6 +214,8 @@ class _Count:
         return self._read_of(computation, parameter, parameter.bytes)
 
     def _read_of(self, computation: Computation, value: Instruction, whole: int) -> int:
+        if value.name == computation.root_name:
+            return whole
         total = 0
         for user, place in computation.users.get(value.name, []):
             if user.opcode in _SLICES and place == 0:
