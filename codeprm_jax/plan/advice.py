@@ -58,14 +58,14 @@ def to_make_it_fit(
 
 def about_the_mesh(model: ModelConfig, mesh: Mesh) -> list[str]:
     """Remarks on shards that the hardware cannot move efficiently."""
-    _, shards, _ = mesh.devices.shape
+    replicas, shards, _ = mesh.devices.shape
     hidden = model.hidden_size
     if shards == 1:
         return []
     good = max(
         n for n in range(1, shards + 1) if shards % n == 0 and hidden % (n * _TILE_ROWS) == 0
     )
-    better = f"--mesh.fsdp {good} --mesh.data {shards // good} times what it is"
+    better = f"--mesh.fsdp {good} --mesh.data {replicas * shards // good}"
     if hidden % shards:
         return [
             f"hidden_size {hidden} is no multiple of fsdp = {shards}: parameters stay whole on "
