@@ -86,7 +86,19 @@ def test_the_step_time_is_the_longest_of_three(fitting: dict[str, Any]) -> None:
         fitting["model_flops"] / (times["step"] * 4 * TPUS["v5e"].peak_flops)
     )
     assert times["compute"] == pytest.approx(fitting["flops"] / 197e12)
-    assert fitting["collectives"]["all-to-all"]["count"] == 2
+    assert fitting["collectives"]["all-to-all"]["count"] == 2  # embeddings, there and back
+
+
+@pytest.mark.slow
+def test_matrices_are_moved_in_bfloat16(fitting: dict[str, Any]) -> None:
+    """Gathered twice and their gradients scattered once, 2 bytes each; the table is not moved."""
+    model = load_preset(Path(SMALL)).model
+    multiplied = model.num_params() - model.vocab_size * model.hidden_size
+    moved = sum(
+        fitting["collectives"].get(kind, {"bytes": 0})["bytes"]
+        for kind in ("all-gather", "reduce-scatter", "collective-permute")
+    )
+    assert 3 * 2 * multiplied * 0.7 < moved < 3 * 2 * multiplied * 1.2
 
 
 @pytest.mark.slow
@@ -140,6 +152,19 @@ def test_topologies_have_the_devices_of_the_table(name: str, devices: int) -> No
     assert accelerator_of(topology.devices[0]) is topology.accelerator
     coordinates = [d.coords for d in topology.devices]
     assert tuple(max(c) + 1 for c in zip(*coordinates, strict=True)) == (*topology.axes, 1)[:3]
+
+
+def test_mesh_axes_lie_along_the_torus() -> None:
+    """Neighbours of a mesh axis are neighbours of the machine; axes that do not fit are divided."""
+    cube = open_topology("v5p:4x4x4").devices
+    mesh = make_mesh(MeshConfig(4, 16, 1), cube)
+    for group in mesh.devices[:, :, 0]:
+        used = [len({d.coords[axis] for d in group}) for axis in range(3)]
+        assert sorted(used) == [1, 4, 4]
+    divided = make_mesh(MeshConfig(2, 32, 1), cube)
+    assert divided.devices.shape == (2, 32, 1) and set(divided.devices.flat) == set(cube)
+    for group in divided.devices[:, :, 0]:
+        assert sorted(len({d.coords[axis] for d in group}) for axis in range(3)) == [2, 4, 4]
 
 
 def test_accelerators() -> None:
