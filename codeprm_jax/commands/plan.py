@@ -31,7 +31,7 @@ class PlanCommand:
       scorer: plan the scorer's forward pass instead, on batch_rows rows of row_tokens.
     """
 
-    topology: str = "v5e:4x4"
+    topology: str
     json: tyro.conf.FlagCreatePairsOff[bool] = False
     scorer: tyro.conf.FlagCreatePairsOff[bool] = False
     config: Annotated[TrainConfig, tyro.conf.arg(name="")] = field(default_factory=TrainConfig)
@@ -40,7 +40,12 @@ class PlanCommand:
 def prepare(arguments: list[str], prog: str) -> int:
     """Reads the preset, lets options override it, and plans."""
     if arguments and arguments[0] in ("-h", "--help"):
-        tyro.cli(PlanCommand, args=["--help"], prog=f"{prog} CONFIG.py")
+        tyro.cli(
+            PlanCommand,
+            args=["--help"],
+            prog=f"{prog} CONFIG.py",
+            default=PlanCommand(tyro.MISSING),
+        )
     if not arguments or arguments[0].startswith("-"):
         raise InputError(f"the preset comes first: {prog} configs/NAME.py --topology v5e:4x4")
     default = PlanCommand(tyro.MISSING, config=load_preset(Path(arguments[0])))

@@ -19,7 +19,7 @@ from codeprm_jax.files import InputError, RunError
 from codeprm_jax.model import attention, lora
 from codeprm_jax.model.attention_splash import kernel_flops
 from codeprm_jax.model.config import ModelConfig
-from codeprm_jax.plan.hlo import parse
+from codeprm_jax.plan.hlo import HloError, parse
 from codeprm_jax.plan.topology import quiet_stderr
 from codeprm_jax.plan.work import Work, count
 from codeprm_jax.sharding import batch_divisor, batch_sharding
@@ -156,11 +156,17 @@ def _compile(
                 raise PlanError(f"the compiler failed: {str(error).splitlines()[0]}") from error
         else:
             memory = _memory(compiled.memory_analysis(), hbm_bytes)
-        work = count(
-            parse(_optimised(Path(folder))),
-            mesh.size,
-            lambda name, query: kernel_flops(name, query, model.sliding_window),
-        )
+        try:
+            work = count(
+                parse(_optimised(Path(folder))),
+                mesh.size,
+                lambda name, query: kernel_flops(name, query, model.sliding_window),
+            )
+        except HloError as error:
+            raise PlanError(
+                f"the compiled program is not understood: {error}; this version was made for the "
+                "programs of libtpu 0.0.52"
+            ) from error
     return Compiled(memory, work)
 
 
