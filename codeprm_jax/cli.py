@@ -16,7 +16,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
-from codeprm_jax import __version__
+from codeprm_jax import __version__, libtpu
 from codeprm_jax.files import InputError, RunError
 
 # name: (what it does, module of codeprm_jax.commands). Each module has `main`, which tyro reads.
@@ -35,6 +35,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "score": ("step scores of traces", "score"),
     "search": ("the GVR benchmark: arms at one execution budget", "search"),
     "report": ("one self-contained HTML page about a run", "report"),
+    "plan": ("does a preset fit a TPU slice, and how fast at best; no TPU needed", "plan"),
 }
 
 
@@ -87,6 +88,7 @@ def usage() -> str:
 def _call(name: str, rest: list[str]) -> int:
     import tyro
 
+    libtpu.quiet()
     module: Any = importlib.import_module(f"codeprm_jax.commands.{COMMANDS[name][1]}")
     prepare = getattr(module, "prepare", None)
     if prepare is not None:  # a command whose defaults come from a file named in its arguments

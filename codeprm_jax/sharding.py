@@ -13,15 +13,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+from jax.experimental import mesh_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from codeprm_jax.files import InputError
 
 MESH_AXES = ("data", "fsdp", "tensor")
 
-# Logical axis -> mesh axes. Parameters are split over 'fsdp' along their embedding axis and over
-# 'tensor' along heads, hidden units or vocabulary. Activations are split over the batch, and keep
-# their embedding axis whole: without a pin on the residual stream the partitioner would move it.
+# Logical axis -> mesh axes. Matrices are split over 'fsdp' along their embedding axis and over
+# 'tensor' along heads or hidden units. The embedding table, which is looked up and never
+# multiplied, is split over both along its embedding axis ("table"); 'tensor' comes first, so that
+# the devices of one 'tensor' index hold columns that stand together. Activations are split over the
+# batch, and keep their embedding axis whole: without a pin on the residual stream the partitioner
+# would move it.
 RULES: Mapping[str, tuple[str, ...]] = {
     "batch": ("data", "fsdp"),
     "length": (),
@@ -29,7 +33,8 @@ RULES: Mapping[str, tuple[str, ...]] = {
     "activation_heads": ("tensor",),
     "layers": (),
     "embed": ("fsdp",),
-    "vocab": ("tensor",),
+    "vocab": (),
+    "table": ("tensor", "fsdp"),
     "heads": ("tensor",),
     "mlp": ("tensor",),
     "lora_rank": (),
@@ -72,10 +77,18 @@ class MeshConfig:
 def make_mesh(
     config: MeshConfig = MeshConfig(), devices: Sequence[jax.Device] | None = None
 ) -> Mesh:
-    """A mesh with axes ('data', 'fsdp', 'tensor') over `devices` (default: all)."""
+    """A mesh with axes ('data', 'fsdp', 'tensor') over `devices` (default: all).
+
+    Devices of a torus are ordered so that each mesh axis lies along whole axes of the torus. Where
+    the sizes do not allow that (32 of 4x4x4), an axis of the torus is divided between mesh axes.
+    """
     devices = list(devices if devices is not None else jax.devices())
-    shape = config.shape(len(devices))
-    return jax.make_mesh(shape, MESH_AXES, axis_types=(AxisType.Auto,) * 3, devices=devices)
+    shape, types = config.shape(len(devices)), (AxisType.Auto,) * 3
+    try:
+        return jax.make_mesh(shape, MESH_AXES, axis_types=types, devices=devices)
+    except NotImplementedError:
+        ordered = mesh_utils.create_device_mesh(shape, devices, allow_split_physical_axes=True)
+        return Mesh(ordered, MESH_AXES, axis_types=types)
 
 
 def partition_spec(
@@ -93,6 +106,13 @@ def partition_spec(
             axes = ()
         entries.append(axes[0] if len(axes) == 1 else axes or None)
     return PartitionSpec(*entries)
+
+
+def split_axes(mesh: Any, logical_axis: str, length: int) -> tuple[str, ...]:
+    """The mesh axes of more than one device that split an axis of this length."""
+    (entry,) = partition_spec(mesh, (logical_axis,), (length,))
+    axes = (entry,) if isinstance(entry, str) else entry or ()
+    return tuple(axis for axis in axes if mesh.shape[axis] > 1)
 
 
 def named_sharding(

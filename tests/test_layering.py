@@ -12,13 +12,13 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # Lowest first; a module may import from its own floor and from those below.
 FLOORS: list[set[str]] = [
-    {"sandbox_runner", "codeprm_jax", "codeprm_jax.files"},
-    {"codeprm_jax.sharding", "codeprm_jax.accelerators", "codeprm_jax.json_dataclass"},
+    {"sandbox_runner", "codeprm_jax", "codeprm_jax.files", "codeprm_jax.libtpu"},
+    {"codeprm_jax.sharding", "codeprm_jax.json_dataclass", "codeprm_jax.accelerators"},
     {"codeprm_jax.problems", "codeprm_jax.model"},
     {"codeprm_jax.traces"},
     {"codeprm_jax.policies", "codeprm_jax.data"},
     {"codeprm_jax.scoring", "codeprm_jax.training"},
-    {"codeprm_jax.search"},
+    {"codeprm_jax.search", "codeprm_jax.plan"},
     {"codeprm_jax.evaluation"},
     {"codeprm_jax.commands"},
     {"codeprm_jax.cli"},

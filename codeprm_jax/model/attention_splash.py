@@ -6,6 +6,7 @@ segments inside the blocks. It needs lengths that its blocks divide; the rest is
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import jax
@@ -36,7 +37,7 @@ def splash(
     `interpret` runs the kernel in Pallas' interpreter, on any platform, for tests.
     """
     length, heads, head_dim = query.shape[1:]
-    block = min(_BLOCK, length + -length % _LANES)
+    block = _block(length)
     query, key, value, segment_ids = pad_to_multiple(block, query, key, value, segment_ids)
     kernel = _kernel(query.shape[1], heads, block, sliding_window, interpret)
 
@@ -48,6 +49,27 @@ def splash(
     # The kernel does not scale; in float32, so that bfloat16 queries are rounded once only.
     scaled = (query.astype(jnp.float32) * head_dim**-0.5).astype(query.dtype)
     return jax.vmap(row)(scaled, key, value, segment_ids)[:, :length].astype(query.dtype)
+
+
+def kernel_flops(name: str, query: tuple[int, ...], sliding_window: int | None = None) -> float:
+    """FLOPs of one call of a splash kernel, whole blocks counted as they are computed.
+
+    Two products in the forward kernel (q k, p v), three in the one of dq (q k, do v, ds k), four in
+    the one of dk and dv (q k, do v, p do, ds q).
+
+    Args:
+      name: of the kernel in a compiled program, such as "splash_mha_dq_segmented".
+      query: dimensions of its queries, [..., heads, length, head_dim].
+    """
+    products = 4 if "_dkv" in name else 3 if "_dq" in name else 2
+    length = query[-2]
+    block = _block(length)
+    blocks = -(-length // block)
+    seen = sum(
+        row - max(0, (row * block - (sliding_window or length)) // block) + 1
+        for row in range(blocks)
+    )
+    return products * 2.0 * math.prod(query) * length * seen / blocks**2
 
 
 def pad_to_multiple(
@@ -63,6 +85,10 @@ def pad_to_multiple(
     widths = ((0, 0), (0, padding), (0, 0), (0, 0))
     query, key, value = (jnp.pad(x, widths) for x in (query, key, value))
     return query, key, value, jnp.pad(segment_ids, widths[:2], constant_values=-1)
+
+
+def _block(length: int) -> int:
+    return min(_BLOCK, length + -length % _LANES)
 
 
 def _kernel(

@@ -205,9 +205,18 @@ class ModelConfig:
         embedding = self.vocab_size * self.hidden_size
         multiplied = self.num_params() - embedding
         learned = self.num_trainable_params() - (0 if self.lora.rank else embedding)
-        seen = min(sequence_length / 2, self.sliding_window or sequence_length)
-        attention = 12 * self.num_layers * self.num_heads * self.head_dim * seen
+        attention = 3 * self._attention_flops(sequence_length)
         return 4.0 * multiplied + 2.0 * learned + attention
+
+    def forward_flops_per_token(self, sequence_length: int) -> float:
+        """The part of `flops_per_token` that scoring does: the forward pass alone."""
+        multiplied = self.num_params() - self.vocab_size * self.hidden_size
+        return 2.0 * multiplied + self._attention_flops(sequence_length)
+
+    def _attention_flops(self, sequence_length: int) -> float:
+        """Of the forward pass, for one token: q k and p v."""
+        seen = min(sequence_length / 2, self.sliding_window or sequence_length)
+        return 4 * self.num_layers * self.num_heads * self.head_dim * seen
 
     def to_json(self) -> dict[str, Any]:
         """The JSON form."""

@@ -16,6 +16,7 @@ from flax import nnx
 
 from codeprm_jax.model.attention import attend
 from codeprm_jax.model.config import PROJECTIONS, ModelConfig
+from codeprm_jax.model.embedding import look_up
 from codeprm_jax.model.rope import rotate
 from codeprm_jax.sharding import constrain
 
@@ -38,7 +39,7 @@ class Context(NamedTuple):
 
 # Logical axes of inputs and outputs of each matrix; see codeprm_jax.sharding.
 _MATRICES: dict[str, tuple[str, str]] = {
-    "embed_tokens": ("vocab", "embed"),
+    "embed_tokens": ("vocab", "table"),
     "q_proj": ("embed", "heads"),
     "k_proj": ("embed", "heads"),
     "v_proj": ("embed", "heads"),
@@ -242,7 +243,7 @@ class ProcessRewardModel(nnx.Module):
     ) -> jax.Array:
         """The normalised last hidden states, [batch, length, embed] in the compute dtype."""
         config, context = self.config, Context(segment_ids, positions, packed)
-        x = constrain(self.embed_tokens(tokens), "batch", "length", "activation_embed")
+        x = look_up(self.embed_tokens.embedding[...], tokens, jnp.dtype(config.dtype))
         graph, stacked = nnx.split(self.layers)
 
         def layer(x: jax.Array, inputs: Any) -> tuple[jax.Array, None]:
