@@ -103,8 +103,7 @@ def session(hosts: HostsConfig, program: str = "codeprm") -> Iterator[Processes]
         own = isinstance(error, (InputError, RunError)) or not isinstance(error, Exception)
         loss = None if own else peers.wait_for_loss(_NEWS_S)
         usage = isinstance(error, InputError) or (isinstance(error, SystemExit) and error.code == 2)
-        named = own and not isinstance(error, SystemExit) and str(error)
-        peers.fail(named or f"{type(error).__name__} {error}".strip(), 2 if usage else 1)
+        peers.fail(_reason(error), 2 if usage else 1)
         atexit.register(peers.leave)
         if loss is not None:
             raise LostPeerError(loss) from error
@@ -113,6 +112,17 @@ def session(hosts: HostsConfig, program: str = "codeprm") -> Iterator[Processes]
         peers.done()
         jax.distributed.shutdown()
         peers.close()
+
+
+def _reason(error: BaseException) -> str:
+    """What the other processes are told."""
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    if isinstance(error, SystemExit):
+        return f"ended with exit code {error.code}"
+    if isinstance(error, (InputError, RunError)):
+        return str(error)
+    return f"{type(error).__name__}: {error}"
 
 
 def resolve(hosts: HostsConfig, environment: Mapping[str, str]) -> Processes:
