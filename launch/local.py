@@ -26,7 +26,6 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import IO
 
-PATIENCE_S = 5.0  # after the first failure, for the others to end by themselves
 _PR_SET_PDEATHSIG = 1
 
 
@@ -40,7 +39,10 @@ def main() -> int:
         "--devices-per-process", type=int, help="on a CPU 1; on GPUs an even share, by default"
     )
     parser.add_argument(
-        "--grace", type=float, default=60.0, help="seconds between SIGTERM and SIGKILL (60)"
+        "--patience", type=float, default=10.0, help="seconds from a failure to SIGTERM (10)"
+    )
+    parser.add_argument(
+        "--grace", type=float, default=60.0, help="seconds from SIGTERM to SIGKILL (60)"
     )
     parser.add_argument("command", nargs="+", help="after --, what each process runs")
     options = parser.parse_args()
@@ -57,7 +59,7 @@ def main() -> int:
         environment_of(i, options.processes, options.devices_per_process, gpus, port)
         for i in range(options.processes)
     ]
-    return run(command, environments, options.grace)
+    return run(command, environments, options.patience, options.grace)
 
 
 def environment_of(
@@ -91,7 +93,12 @@ def visible_gpus(environment: Mapping[str, str]) -> list[str]:
     return [str(i) for i in range(count)]
 
 
-def run(command: Sequence[str], environments: Sequence[Mapping[str, str]], grace: float) -> int:
+def run(
+    command: Sequence[str],
+    environments: Sequence[Mapping[str, str]],
+    patience: float,
+    grace: float,
+) -> int:
     """Runs the command once with each environment; returns the exit code of the first failure."""
     children: list[subprocess.Popen[bytes]] = []
 
@@ -120,18 +127,18 @@ def run(command: Sequence[str], environments: Sequence[Mapping[str, str]], grace
     ]
     for reader in readers:
         reader.start()
-    code = _wait(children, grace)
+    code = _wait(children, patience, grace)
     for reader in readers:
         reader.join(5.0)
     return code
 
 
-def _wait(children: Sequence[subprocess.Popen[bytes]], grace: float) -> int:
+def _wait(children: Sequence[subprocess.Popen[bytes]], patience: float, grace: float) -> int:
     ended: queue.Queue[int] = queue.Queue()  # exit codes in their order
     for child in children:
         threading.Thread(target=lambda c=child: ended.put(c.wait()), daemon=True).start()
     first = 0
-    stages = [(PATIENCE_S, signal.SIGTERM), (grace, signal.SIGKILL)]
+    stages = [(patience, signal.SIGTERM), (grace, signal.SIGKILL)]
     deadline = math.inf
     for _ in children:
         while True:
