@@ -23,8 +23,8 @@ from codeprm_jax.data.pipeline import step_input
 from codeprm_jax.scoring.engine import StepScorer
 from codeprm_jax.sharding import make_mesh
 from codeprm_jax.traces.dataset import read_split
-from codeprm_jax.training.loop import make_forward
 from codeprm_jax.training.model_directory import load_model
+from codeprm_jax.training.validation import make_forward
 
 
 def main() -> None:

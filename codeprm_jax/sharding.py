@@ -103,8 +103,13 @@ def named_sharding(
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:
-    """The sharding of [batch, length] arrays."""
-    return named_sharding(mesh, ("batch", "length"))
+    """The sharding of [batch, ...] arrays."""
+    return named_sharding(mesh, ("batch",))
+
+
+def device_sharding(mesh: Mesh) -> NamedSharding:
+    """The sharding of [devices] arrays: one entry a device."""
+    return NamedSharding(mesh, PartitionSpec(MESH_AXES))
 
 
 def replicated(mesh: Mesh) -> NamedSharding:

@@ -8,16 +8,17 @@ minutes on two cores and an AUROC near 0.9 on unseen traces of seen problems.
 
 from pathlib import Path
 
+from codeprm_jax.data.targets import LabelConfig
 from codeprm_jax.model.config import ModelConfig
-from codeprm_jax.training.config import DataConfig, TrainConfig, TrainingConfig
+from codeprm_jax.training.config import DataConfig, TrainConfig, TrainingConfig, ViewConfig
 
 config = TrainConfig(
     data=DataConfig(
         data_dir=Path("runs/quickstart-bank/data"),
         vocab_size=4096,
-        feedback=False,
+        views=ViewConfig(thoughts=1.0, feedback=0.0),
+        label=LabelConfig(target="success_rate"),
         row_tokens=512,
-        target="success_rate",
     ),
     model=ModelConfig(
         hidden_size=96,

@@ -17,7 +17,7 @@ from codeprm_jax.training.config import DataConfig, TrainConfig, TrainingConfig
 
 config = TrainConfig(
     checkpoint=Path("checkpoints/Qwen2.5-Coder-7B-Instruct"),
-    data=DataConfig(feedback=True, row_tokens=3584),
+    data=DataConfig(row_tokens=3584),
     model=replace(QWEN25_CODER["7B"], dtype="bfloat16", remat="full"),
     training=TrainingConfig(
         out=Path("runs/qwen25-coder-7b"),

@@ -11,6 +11,7 @@ a run of this preset is not recorded yet. A batch of 16 packed rows holds about 
 from dataclasses import replace
 from pathlib import Path
 
+from codeprm_jax.data.targets import LabelConfig
 from codeprm_jax.model.config import LoraConfig
 from codeprm_jax.model.shapes import QWEN25_CODER
 from codeprm_jax.sharding import MeshConfig
@@ -18,7 +19,7 @@ from codeprm_jax.training.config import DataConfig, TrainConfig, TrainingConfig
 
 config = TrainConfig(
     checkpoint=Path("checkpoints/Qwen2.5-Coder-7B-Instruct"),
-    data=DataConfig(feedback=True, target="pass_rate", row_tokens=3584),
+    data=DataConfig(label=LabelConfig(target="pass_rate"), row_tokens=3584),
     model=replace(
         QWEN25_CODER["7B"],
         lora=LoraConfig(rank=8, alpha=32.0, dropout=0.1, targets=("q_proj", "v_proj")),

@@ -15,6 +15,7 @@ FLOORS: list[set[str]] = [
     {"sandbox_runner", "codeprm_jax", "codeprm_jax.files"},
     {
         "codeprm_jax.sharding",
+        "codeprm_jax.accelerators",
         "codeprm_jax.json_dataclass",
         "codeprm_jax.peers",
         "codeprm_jax.distributed",

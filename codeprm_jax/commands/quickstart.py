@@ -11,6 +11,7 @@ from typing import Any
 from codeprm_jax.commands import build, evaluate, judging, search
 from codeprm_jax.commands.judging import open_pool
 from codeprm_jax.commands.output import progress_bar, say, table
+from codeprm_jax.data.targets import LabelConfig
 from codeprm_jax.evaluation.benchmark import ARMS, SUMMARY, BenchmarkConfig, run_benchmark
 from codeprm_jax.evaluation.report import write_report
 from codeprm_jax.files import InputError, read_json, write_json
@@ -21,7 +22,7 @@ from codeprm_jax.scoring.engine import StepScorer
 from codeprm_jax.search.collect import CollectConfig, collect
 from codeprm_jax.traces.dataset import SplitConfig, build_dataset
 from codeprm_jax.traces.trace import read_traces
-from codeprm_jax.training.config import DataConfig, TrainConfig, TrainingConfig
+from codeprm_jax.training.config import DataConfig, TrainConfig, TrainingConfig, ViewConfig
 from codeprm_jax.training.loop import train
 
 STATE = "quickstart.json"
@@ -48,9 +49,9 @@ def training_config(data_dir: Path, out: Path, epochs: int, seed: int) -> TrainC
         data=DataConfig(
             data_dir=data_dir,
             vocab_size=4096,
-            feedback=False,
+            views=ViewConfig(thoughts=1.0, feedback=0.0),
+            label=LabelConfig(target="success_rate"),
             row_tokens=512,
-            target="success_rate",
         ),
         model=ModelConfig(
             hidden_size=96,
@@ -140,7 +141,7 @@ def main(
 
     def train_model() -> str:
         summary = train(training)
-        if summary.interrupted:
+        if summary.stopped_by is not None:
             raise KeyboardInterrupt
         return (
             f"{summary.steps} steps, {summary.tokens_per_second:,.0f} tokens/s, "

@@ -58,7 +58,8 @@ def prepare(arguments: list[str], prog: str) -> int:
         summary = train(config)
         if processes.process_id == 0:  # what all of them know alike, one tells
             _tell(config, summary)
-        return int(summary.interrupted)
+        # Whatever started it must know that it is not done: Kubernetes takes 0 for a completed pod.
+        return int(summary.stopped_by is not None)
 
 
 def _hosts(arguments: list[str], prog: str) -> HostsConfig:
@@ -71,7 +72,7 @@ def _hosts(arguments: list[str], prog: str) -> HostsConfig:
 def _tell(config: TrainConfig, summary: TrainSummary) -> None:
     shown = ", ".join(f"{k} {v:.4f}" for k, v in summary.metrics.items())
     say(f"{summary.steps} steps, {summary.tokens_per_second:,.0f} tokens/s; validation: {shown}")
-    if summary.interrupted:
+    if summary.stopped_by is not None:
         say(f"stopped and saved; run the same command again to go on from step {summary.steps}")
     say(f"run directory {config.training.out}")
 

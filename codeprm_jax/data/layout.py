@@ -1,17 +1,22 @@
 """What the PRM reads: text to tokens with step positions known by construction.
 
-With feedback: problem · all thoughts · program · feedback · the thoughts again, each closed by a
-step tag. Without: problem · thoughts, each closed by a step tag. The score of a step is read at its
-tag. Every piece is tokenised by itself and the pieces' ids are joined, so the position of a tag is
-counted, never searched for: a program that contains the tag's text changes nothing.
+Three views of a trace, by what is known when it is scored:
+
+- "feedback": problem · all thoughts · program · feedback · the thoughts again, each with its tag;
+- "program": the same without the feedback;
+- "thoughts": problem · thoughts, each closed by a step tag.
+
+The score of a step is read at its tag. Every piece is tokenised by itself and the pieces' ids are
+joined, so the position of a tag is counted, never searched for: a program that contains the tag's
+text changes nothing.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -22,6 +27,10 @@ from codeprm_jax.traces.trace import Failure, Feedback
 
 MAX_FAILURE_TOKENS = 512  # of each failing test in the feedback, as in the paper
 MIN_PIECE_TOKENS = 32  # what truncation leaves of feedback, program and statement
+
+# What a PRM reads beside problem and thoughts, the least first.
+View = Literal["thoughts", "program", "feedback"]
+VIEWS: tuple[View, ...] = get_args(View)
 
 # The release's tag: one token, id 76325, in the Qwen2.5 vocabulary.
 QWEN_STEP_TAG = " \n\n\n\n\n"
@@ -35,7 +44,7 @@ class ExampleTooLongError(InputError):
 class StepInput:
     """What is scored: a trace as the PRM may see it.
 
-    `program` and `feedback` are read only in the layout with feedback.
+    `program` and `feedback` are read only in the views that show them.
     """
 
     statement: str
@@ -62,14 +71,14 @@ class LayoutConfig:
     """Saved with a model as part of prm_config.json, so that a scorer never guesses.
 
     Attributes:
-      feedback: whether program and feedback are shown.
+      views: what the model was trained to read, the least first; see the module.
       max_tokens: of one example; the middle of feedback, program and statement gives way to it.
       step_tag: text of the tag, or its entry in the vocabulary; must be one token.
       problem, thoughts, program, feedback_marker, review: text before each part.
       separator: text between a tag and the next step.
     """
 
-    feedback: bool = True
+    views: tuple[View, ...] = ("feedback",)
     max_tokens: int = 1024
     step_tag: str = "<|step|>"
     problem: str = "<|problem|>"
@@ -80,16 +89,27 @@ class LayoutConfig:
     separator: str = ""
 
     def __post_init__(self) -> None:
+        if not self.views or set(self.views) - set(VIEWS):
+            raise InputError(f"layout: views {self.views}: name some of {', '.join(VIEWS)}")
+        object.__setattr__(self, "views", tuple(v for v in VIEWS if v in self.views))
         if self.max_tokens < 1:
             raise InputError(f"layout: max_tokens must be positive: {self.max_tokens}")
 
+    @property
+    def fullest(self) -> View:
+        """The view that shows most."""
+        return self.views[-1]
+
     @classmethod
     def for_checkpoint(
-        cls, feedback: bool = True, max_tokens: int = 3500, step_tag: str = QWEN_STEP_TAG
+        cls,
+        views: tuple[View, ...] = ("feedback",),
+        max_tokens: int = 3500,
+        step_tag: str = QWEN_STEP_TAG,
     ) -> LayoutConfig:
         """The layout for a pretrained vocabulary: parts are marked in words."""
         return cls(
-            feedback=feedback,
+            views=views,
             max_tokens=max_tokens,
             step_tag=step_tag,
             problem="Problem:\n",
@@ -112,7 +132,7 @@ class LayoutConfig:
 # How other projects lay the input of their PRMs out, from their documentation, and the tokens
 # (good, bad) of the language-model head where the score is read from that.
 Style = Literal["trl", "qwen-math-prm", "math-shepherd", "codeprm-release"]
-_BARE = LayoutConfig(feedback=False, problem="", thoughts="")
+_BARE = LayoutConfig(views=("thoughts",), problem="", thoughts="")
 FOREIGN_LAYOUTS: Mapping[Style, tuple[LayoutConfig, tuple[str, str] | None]] = {
     # Stepwise supervision: the beginning-of-sequence token where the tokenizer has one, the prompt,
     # and each step closed by the separator, whose label is the step's.
@@ -137,7 +157,7 @@ FOREIGN_LAYOUTS: Mapping[Style, tuple[LayoutConfig, tuple[str, str] | None]] = {
     "codeprm-release": (
         dataclasses.replace(
             _BARE,
-            feedback=True,
+            views=("feedback",),
             thoughts=" \n",
             program=" \n",
             feedback_marker=" \n",
@@ -169,49 +189,52 @@ class Layout:
         self._newline = tokenizer.encode(["\n"])[0]
         self._ellipsis = tokenizer.encode([" … "])[0]
 
-    def lay_out(self, inputs: Sequence[StepInput]) -> list[Example]:
+    def lay_out(self, inputs: Sequence[StepInput], view: View | None = None) -> list[Example]:
         """The examples of `inputs`, in their order.
 
+        Args:
+          view: what is shown; default the fullest that the model was trained to read.
+
         Raises:
+          InputError: the model was not trained to read this view.
           ExampleTooLongError: one does not fit; the message gives its length and the limit.
         """
+        view = view or self.config.fullest
+        if view not in self.config.views:
+            raise InputError(
+                f"the model was not trained to read the view {view!r}; it reads "
+                f"{', '.join(self.config.views)}"
+            )
         texts: list[str] = []
         for item in inputs:
-            failures = self._failures(item)
-            texts += [item.statement, item.program, *item.thoughts, *failures]
+            texts += [item.statement, *item.thoughts]
+            texts += [item.program] if view != "thoughts" else []
+            texts += _feedback_texts(item) if view == "feedback" else []
         ids = iter(self.tokenizer.encode(texts))
-        return [self._assemble(item, ids) for item in inputs]
+        return [self._assemble(item, view, ids) for item in inputs]
 
-    def _failures(self, item: StepInput) -> list[str]:
-        if not self.config.feedback:
-            return []
-        return [render_verdicts(item.feedback), *map(render_failure, _shown(item.feedback))]
-
-    def _assemble(self, item: StepInput, ids: Any) -> Example:
-        statement, program = next(ids), next(ids)
+    def _assemble(self, item: StepInput, view: View, ids: Iterator[list[int]]) -> Example:
+        mark, markers = self._markers, [self._markers["problem"], self._markers["thoughts"]]
+        pieces = [next(ids)]  # what may be shortened: statement, program, feedback
         thoughts = [next(ids) for _ in item.thoughts]
-        feedback: list[int] = []
-        for _ in self._failures(item):
-            feedback += self._cut(next(ids), MAX_FAILURE_TOKENS) + self._newline
-        mark = self._markers
         listed = [t + self._newline for t in thoughts]
         tagged = [[*t, self.tag] for t in thoughts]
-        pieces = [statement, program, feedback] if self.config.feedback else [statement]
-        markers = (
-            list(mark.values()) if self.config.feedback else [mark["problem"], mark["thoughts"]]
-        )
+        if view != "thoughts":
+            pieces.append(next(ids))
+            markers += [*listed, mark["program"], mark["review"]]
+        if view == "feedback":
+            failures = [self._cut(next(ids), MAX_FAILURE_TOKENS) for _ in _feedback_texts(item)]
+            pieces.append([i for failure in failures for i in failure + self._newline])
+            markers.append(mark["feedback_marker"])
         fixed = sum(map(len, tagged)) + sum(map(len, markers))
-        fixed += sum(map(len, listed)) if self.config.feedback else 0
         fixed += max(0, len(thoughts) - 1) * len(self._separator)
         pieces = self._fit(pieces, self.config.max_tokens - fixed, fixed)
 
-        tokens = mark["problem"] + pieces[0]
-        if self.config.feedback:
-            tokens = tokens + mark["thoughts"] + [i for t in listed for i in t]
-            tokens += mark["program"] + pieces[1] + mark["feedback_marker"] + pieces[2]
+        tokens = mark["problem"] + pieces[0] + mark["thoughts"]
+        if view != "thoughts":
+            tokens += [i for t in listed for i in t] + mark["program"] + pieces[1]
+            tokens += mark["feedback_marker"] + pieces[2] if view == "feedback" else []
             tokens += mark["review"]
-        else:
-            tokens = tokens + mark["thoughts"]
         positions = []
         for number, thought in enumerate(tagged):
             tokens = tokens + (self._separator if number else []) + thought
@@ -245,6 +268,11 @@ class Layout:
         return (ids[:head] + self._ellipsis + tail)[:limit]
 
 
+def _feedback_texts(item: StepInput) -> list[str]:
+    failures = item.feedback.failures if item.feedback else ()
+    return [render_verdicts(item.feedback), *map(render_failure, failures)]
+
+
 def render_verdicts(feedback: Feedback | None) -> str:
     """The first line of the feedback."""
     if feedback is None:
@@ -266,7 +294,3 @@ def render_failure(failure: Failure) -> str:
     if error := failure.stderr.strip():
         lines.append(f"error {error.splitlines()[-1]}")
     return "\n".join(lines)
-
-
-def _shown(feedback: Feedback | None) -> tuple[Failure, ...]:
-    return feedback.failures if feedback else ()

@@ -33,27 +33,50 @@ class PackingPlan:
         return used / max(1, len(self.rows) * self.row_tokens)
 
 
-def plan_packing(lengths: Sequence[int], row_tokens: int) -> PackingPlan:
+def plan_packing(
+    lengths: Sequence[int], row_tokens: int, groups: Sequence[str] | None = None
+) -> PackingPlan:
     """Best-fit decreasing: each example goes where it leaves the least room; deterministic.
+
+    Args:
+      lengths: tokens of each example.
+      groups: if given, examples of one group stand together: each group fills rows of its own as
+        far as it goes, and rows with room left are then joined.
 
     Raises InputError if an example is longer than a row.
     """
-    order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
-    rows: list[list[int]] = []
-    free: list[tuple[int, int]] = []  # (tokens left, row), sorted
-    for index in order:
-        length = lengths[index]
+    for index, length in enumerate(lengths):
         if length > row_tokens:
             raise InputError(f"example {index} has {length} tokens, a row {row_tokens}")
-        at = bisect.bisect_left(free, (length, -1))
+    if groups is None:
+        rows = _best_fit(lengths, row_tokens)
+        return PackingPlan(row_tokens, tuple(map(tuple, rows)), tuple(lengths))
+    members: dict[str, list[int]] = {}
+    for index, group in enumerate(groups):
+        members.setdefault(group, []).append(index)
+    parts: list[list[int]] = []
+    for indices in members.values():
+        fitted = _best_fit([lengths[i] for i in indices], row_tokens)
+        parts += [[indices[i] for i in row] for row in fitted]
+    joined = _best_fit([sum(lengths[i] for i in part) for part in parts], row_tokens)
+    rows = [[i for part in row for i in parts[part]] for row in joined]
+    return PackingPlan(row_tokens, tuple(map(tuple, rows)), tuple(lengths))
+
+
+def _best_fit(lengths: Sequence[int], room: int) -> list[list[int]]:
+    """Rows of indices; no length is larger than `room`."""
+    rows: list[list[int]] = []
+    free: list[tuple[int, int]] = []  # (tokens left, row), sorted
+    for index in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
+        at = bisect.bisect_left(free, (lengths[index], -1))
         if at < len(free):
             left, row = free.pop(at)
         else:
-            left, row = row_tokens, len(rows)
+            left, row = room, len(rows)
             rows.append([])
         rows[row].append(index)
-        bisect.insort(free, (left - length, row))
-    return PackingPlan(row_tokens, tuple(tuple(r) for r in rows), tuple(lengths))
+        bisect.insort(free, (left - lengths[index], row))
+    return rows
 
 
 def pack_row(

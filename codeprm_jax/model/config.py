@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
+
+import tyro
 
 from codeprm_jax.files import InputError
 from codeprm_jax.json_dataclass import read_dataclass
@@ -119,7 +121,8 @@ class ModelConfig:
     num_heads: int = 4
     num_kv_heads: int = 2
     head_dim: int = 32
-    rope: RopeConfig = RopeConfig()
+    # No command line options: a preset or a checkpoint's config.json sets them.
+    rope: Annotated[RopeConfig, tyro.conf.Suppress] = RopeConfig()
     rms_norm_eps: float = 1e-6
     sliding_window: int | None = None
     head: Head = "value"

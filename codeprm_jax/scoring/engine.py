@@ -15,15 +15,15 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from codeprm_jax.data.layout import Example, StepInput
+from codeprm_jax.data.layout import Example, StepInput, View
 from codeprm_jax.data.packing import pack_row
 from codeprm_jax.model import decoder
 from codeprm_jax.model.attention import check_config
 from codeprm_jax.model.config import Implementation
 from codeprm_jax.sharding import batch_divisor, make_mesh
-from codeprm_jax.training.loop import make_forward
 from codeprm_jax.training.model_directory import LoadedModel, load_model
 from codeprm_jax.training.step import put_batch
+from codeprm_jax.training.validation import make_forward
 
 MIN_BUCKET = 128
 
@@ -51,7 +51,7 @@ class StepScorer:
     depends on its own length only: it gets the same scores alone and in any batch.
 
     Args:
-      path: run or model directory, see `training.model_directory`.
+      path: run or model directory, see `training.model_directory.chosen_checkpoint`.
       mesh: devices; default all, as replicas.
       tokens_per_batch: padded tokens in a full batch.
       attention: implementation, see `model.attention`; rows hold one example each.
@@ -81,12 +81,17 @@ class StepScorer:
         self.buckets = tuple(length_buckets(self.layout.config.max_tokens))
         self.compiled: set[tuple[int, int]] = set()
 
-    def score(self, inputs: Sequence[StepInput]) -> list[StepScores]:
+    def score(self, inputs: Sequence[StepInput], view: View | None = None) -> list[StepScores]:
         """One StepScores for each input, in order.
 
-        Raises ExampleTooLongError on a trace that cannot be laid out within the model's limit.
+        Args:
+          view: what the model reads of them; default the fullest that it was trained to read.
+
+        Raises:
+          InputError: a view that it was not trained to read.
+          ExampleTooLongError: a trace that cannot be laid out within the model's limit.
         """
-        examples = self.layout.lay_out(inputs)
+        examples = self.layout.lay_out(inputs, view)
         by_bucket: dict[int, list[int]] = defaultdict(list)
         for index, example in enumerate(examples):
             by_bucket[next(b for b in self.buckets if b >= example.length)].append(index)

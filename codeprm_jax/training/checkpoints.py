@@ -1,94 +1,254 @@
 """Checkpoints of a run: Orbax, written in the background.
 
-`checkpoints/STEP/` of a run directory holds the trained parameters and the rest of the state as two
-items, so that a scorer reads the parameters alone. What adapters freeze is not in it.
+`checkpoints/STEP/` of a run directory holds `params`, the trained parameters that are scored with
+(their moving average where one is kept); `training`, the rest of the state: step (which is also
+the position in the data), moments, RNG key, and the parameters themselves where `params` are an
+average; and `digests` of both, by which numbers that were changed on the disk are noticed. A scorer
+reads the parameters alone. What adapters freeze is not in it.
+Which of them is the best follows from the validations in metrics.jsonl.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, Literal
 
+import jax
+import numpy as np
 import orbax.checkpoint as ocp
 from flax import serialization
+from jax.experimental import multihost_utils
+from orbax.checkpoint import checkpoint_managers
 
 from codeprm_jax.files import InputError
 from codeprm_jax.model import decoder
+from codeprm_jax.training.digest import digests
+from codeprm_jax.training.metrics_log import validations
 from codeprm_jax.training.step import TrainState
+
+logger = logging.getLogger(__name__)
+
+Which = int | Literal["last", "best"]
+
+_HIGHER_IS_BETTER = ("r2", "auroc")
 
 
 class Checkpoints:
     """Saves and restores TrainStates of one run; saving goes on in the background.
 
+    Every process of a job calls every method; each writes and reads what its devices hold, in a
+    directory that all of them see.
+
     Args:
       run: run directory.
-      keep: newest checkpoints kept.
+      keep: newest checkpoints kept, beside the best.
+      metric: validation metric by which a checkpoint is the best.
+
+    Attributes:
+      validated: metrics of the checkpoints' steps, where there was a validation.
     """
 
-    def __init__(self, run: Path, keep: int) -> None:
+    def __init__(self, run: Path, keep: int, metric: str) -> None:
+        self._run, self._metric = Path(run), metric
         self._manager = ocp.CheckpointManager(
             _folder(run),
-            options=ocp.CheckpointManagerOptions(max_to_keep=keep, create=True),
+            options=ocp.CheckpointManagerOptions(
+                create=True, preservation_policy=_NewestAndBest(keep, self)
+            ),
         )
+        self.validated = {
+            step: metrics
+            for step, metrics in validations(self._run).items()
+            if step in self._manager.all_steps()
+        }
 
     @property
     def latest_step(self) -> int | None:
         """The newest complete checkpoint's step."""
         return self._manager.latest_step()
 
-    def save(self, state: TrainState, metrics: Mapping[str, float]) -> None:
+    @property
+    def best_step(self) -> int | None:
+        """The step with the best validation; None where no checkpoint has one."""
+        return _best(self.validated, self._metric)
+
+    def is_best(self, step: int, metrics: Mapping[str, float]) -> bool:
+        """Whether a step with these metrics is better than every checkpoint there is."""
+        return _best({**self.validated, step: metrics}, self._metric) == step
+
+    def save(self, state: TrainState) -> None:
         """Starts to save; the state may be donated as soon as this returns."""
-        rest = {"opt_state": state.opt_state, "rng": state.rng, "step": state.step}
+        step = int(state.step)
+        if step == self.latest_step:
+            return
+        # Optax states are tuples; as nested dicts with string keys they restore anywhere.
+        rest = serialization.to_state_dict(_rest(state))
+        known = {"params": digests(state.scored), "training": digests(rest)}
         self._manager.save(
-            int(state.step),
+            step,
             args=ocp.args.Composite(
-                params=ocp.args.StandardSave(state.params),
-                # Optax states are tuples; as nested dicts with string keys they restore anywhere.
-                training=ocp.args.StandardSave(serialization.to_state_dict(rest)),
-                metrics=ocp.args.JsonSave(dict(metrics)),
+                params=ocp.args.StandardSave(state.scored),
+                training=ocp.args.StandardSave(rest),
+                digests=ocp.args.JsonSave(known),
             ),
         )
 
-    def restore(self, abstract: TrainState) -> TrainState:
-        """The newest checkpoint, placed as `abstract` (ShapeDtypeStructs with shardings) says."""
-        rest = {"opt_state": abstract.opt_state, "rng": abstract.rng, "step": abstract.step}
-        restored = self._manager.restore(
-            self._manager.latest_step(),
-            args=ocp.args.Composite(
-                params=ocp.args.StandardRestore(abstract.params),
-                training=ocp.args.StandardRestore(serialization.to_state_dict(rest)),
-            ),
+    def restore(self, abstract: TrainState) -> TrainState | None:
+        """The newest checkpoint that can be read; None where there is none at all.
+
+        A damaged one is moved to `damaged/` of the run directory, with a warning.
+
+        Args:
+          abstract: ShapeDtypeStructs with the shardings that the state shall have.
+
+        Raises InputError if there are checkpoints and none can be read.
+        """
+        steps = sorted(self._manager.all_steps(), reverse=True)
+        for step in steps:
+            state, problem = None, "another process cannot read its part"
+            try:
+                state = self._read(step, abstract)
+            except Exception as error:  # noqa: BLE001 - Orbax raises Exception itself, too
+                problem = _damage(error)
+            if _everywhere(state is not None):
+                self._set_aside([s for s in steps if s > step])
+                return state
+            logger.warning(
+                "checkpoint %d of %s is damaged (%s); trying the one before it",
+                step,
+                self._run,
+                problem,
+            )
+        if not steps:
+            return None
+        raise InputError(
+            f"none of the checkpoints {steps} of {self._run} can be read; restore one from a copy, "
+            f"or remove {_folder(self._run)} to begin anew"
         )
-        rest = serialization.from_state_dict(rest, restored["training"])
-        return TrainState(rest["step"], restored["params"], rest["opt_state"], rest["rng"])
 
     def close(self) -> None:
         """Waits for what is being saved."""
         self._manager.wait_until_finished()
         self._manager.close()
 
+    def _read(self, step: int, abstract: TrainState) -> TrainState:
+        rest = _rest(abstract)
+        wanted = {"params": abstract.scored, "training": serialization.to_state_dict(rest)}
+        restored = _restore(self._manager, step, wanted)
+        found = serialization.from_state_dict(rest, restored["training"])
+        return TrainState(
+            found["step"],
+            found.get("params", restored["params"]),
+            restored["params"] if abstract.ema else {},
+            found["opt_state"],
+            found["rng"],
+        )
 
-def restore_params(run: Path, abstract: decoder.Params) -> tuple[decoder.Params, int]:
-    """The trained parameters of the newest checkpoint, placed as `abstract` says, and its step.
+    def _set_aside(self, steps: Sequence[int]) -> None:
+        if not steps:
+            return
+        if jax.process_index() == 0:
+            for step in steps:
+                aside = self._run / "damaged" / str(step)
+                while aside.exists():
+                    aside = aside.with_name(aside.name + ".again")
+                aside.parent.mkdir(exist_ok=True)
+                (_folder(self._run) / str(step)).rename(aside)
+        _everywhere(True)  # no process looks before all of them are moved
+        self._manager.reload()
+        self.validated = {s: m for s, m in self.validated.items() if s not in steps}
 
-    Raises InputError if there is no complete checkpoint.
+
+class _NewestAndBest(checkpoint_managers.PreservationPolicy):
+    """What Orbax keeps when it has saved another checkpoint."""
+
+    def __init__(self, keep: int, checkpoints: Checkpoints) -> None:
+        self._keep, self._checkpoints = keep, checkpoints
+
+    def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> Sequence[bool]:
+        steps = [c.step for c in checkpoints]
+        newest = set(sorted(steps)[-self._keep :])
+        return [s in newest or s == self._checkpoints.best_step for s in steps]
+
+
+def restore_params(
+    run: Path, abstract: decoder.Params, which: Which, metric: str
+) -> tuple[decoder.Params, int]:
+    """The parameters to score with of one checkpoint, placed as `abstract` says, and its step.
+
+    Args:
+      which: the newest, the best by `metric`, or that of a step.
+
+    Raises InputError if there is no such checkpoint, or it is damaged.
     """
     if not _folder(run).is_dir():
         raise InputError(f"{run} has no checkpoints; train it first")
     with ocp.CheckpointManager(_folder(run)) as manager:
-        step = manager.latest_step()
-        if step is None:
+        steps = sorted(manager.all_steps())
+        if not steps:
             raise InputError(f"{run} has no complete checkpoint; train it first")
+        step = steps[-1] if which == "last" else which
+        if which == "best":
+            found = validations(run)
+            step = _best({s: found[s] for s in steps if s in found}, metric)
+            if step is None:
+                raise InputError(f"no checkpoint of {run} was validated; name one of {steps}")
+        if not isinstance(step, int) or step not in steps:
+            raise InputError(f"{run} has no checkpoint of step {step}, it has {steps}")
         try:
-            restored = manager.restore(
-                step, args=ocp.args.Composite(params=ocp.args.StandardRestore(abstract))
-            )
-        except (ValueError, KeyError, FileNotFoundError) as error:
+            restored = _restore(manager, step, {"params": abstract})
+        except Exception as error:
+            problem = _damage(error)
+            others = ", ".join(f"{run}@{s}" for s in steps if s != step)
             raise InputError(
                 f"checkpoint {step} of {run} is damaged, or not of the shape that its "
-                f"prm_config.json says: {error}"
+                f"prm_config.json says{f'; name another: {others}' if others else ''}: {problem}"
             ) from error
-    return restored["params"], step
+    return restored["params"], int(step)
+
+
+def _best(validated: Mapping[int, Mapping[str, float]], metric: str) -> int | None:
+    """The step with the best metric, the first of equals; NaN is none."""
+    sign = 1 if metric in _HIGHER_IS_BETTER else -1
+    values = {step: sign * metrics.get(metric, math.nan) for step, metrics in validated.items()}
+    known = sorted(step for step, value in values.items() if not math.isnan(value))
+    return max(known, key=lambda step: values[step], default=None)
+
+
+def _restore(manager: ocp.CheckpointManager, step: int, wanted: Mapping[str, Any]) -> Any:
+    """Items of a checkpoint, placed as the abstract trees say.
+
+    Raises ValueError where they are not the numbers that were saved, and whatever Orbax raises.
+    """
+    items = {name: ocp.args.StandardRestore(tree) for name, tree in wanted.items()}
+    found = manager.restore(step, args=ocp.args.Composite(**items, digests=ocp.args.JsonRestore()))
+    for name in wanted:
+        if digests(found[name]) != found["digests"][name]:
+            raise ValueError(f"its {name} are not the numbers that were saved")
+    return found
+
+
+def _damage(error: Exception) -> str:
+    """What is wrong with a checkpoint; raises the error again if that is not the matter."""
+    if isinstance(error, MemoryError | jax.errors.JaxRuntimeError):
+        raise error
+    return f"{type(error).__name__}: {error}".splitlines()[0]
+
+
+def _rest(state: TrainState) -> dict[str, Any]:
+    """The state without what stands in the item `params`."""
+    rest = {"opt_state": state.opt_state, "rng": state.rng, "step": state.step}
+    return rest | ({"params": state.params} if state.ema else {})
+
+
+def _everywhere(here: bool) -> bool:
+    """Whether it is so in every process; waits for all of them."""
+    if jax.process_count() == 1:
+        return here
+    return bool(np.all(multihost_utils.process_allgather(np.array(here))))
 
 
 def _folder(run: Path) -> Path:

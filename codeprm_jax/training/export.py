@@ -31,6 +31,7 @@ from codeprm_jax.training.model_card import model_card
 from codeprm_jax.training.model_directory import (
     ORBAX_PARAMS,
     LoadedModel,
+    chosen_checkpoint,
     kind_of,
     load_model,
     write_prm_config,
@@ -58,6 +59,7 @@ def export(
     multi-host run must call it, on a shared file system.
 
     Args:
+      model: run or model directory; `RUN@best` or `RUN@300` for another checkpoint than the newest.
       dtype: of the written tensors, "hf" only.
       max_file: bytes of one file of tensors, "hf" only.
       evaluation: JSON of `codeprm evaluate --out`, whose figures the model card then quotes.
@@ -75,10 +77,11 @@ def export(
     out = out.resolve()
     if out.exists():
         raise InputError(f"{out} exists; name another directory, or remove it")
-    kind_of(model)  # refuses what is no model
-    if out.is_relative_to(model.resolve()):
-        raise InputError(f"{out} lies inside {model}; name a directory beside it")
-    facts = _facts(model, evaluation)
+    folder, _ = chosen_checkpoint(model)
+    kind_of(folder)  # refuses what is no model
+    if out.is_relative_to(folder.resolve()):
+        raise InputError(f"{out} lies inside {folder}; name a directory beside it")
+    facts = _facts(folder, evaluation)
     mesh = make_mesh(MeshConfig(data=1, fsdp=-1))
     loaded = load_model(model, mesh, "float32")
     if form == "peft" and not (loaded.config.lora.rank and loaded.directory.base):
@@ -92,7 +95,7 @@ def export(
         if writes:
             shutil.rmtree(unfinished, ignore_errors=True)
             unfinished.mkdir(parents=True)
-        _write_weights(unfinished, loaded, form, dtype, max_file, _original(model, loaded), mesh)
+        _write_weights(unfinished, loaded, form, dtype, max_file, _original(folder, loaded), mesh)
         if writes:
             _write_rest(unfinished, loaded, form, facts, licence)
             os.replace(unfinished, out)

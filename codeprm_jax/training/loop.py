@@ -3,56 +3,41 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
 import logging
 import math
-import platform
 import signal
-import sys
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
-from jax.sharding import Mesh
 from tqdm import tqdm
 
-from codeprm_jax.data.packing import unpack_row
-from codeprm_jax.data.pipeline import BatchStream, PackedData, pack_records, tokenizer_for
-from codeprm_jax.files import (
-    InputError,
-    RunError,
-    append_jsonl,
-    read_valid_prefix,
-    stable_seed,
-    write_json,
-    write_jsonl,
-)
-from codeprm_jax.model import attention, decoder, lora
-from codeprm_jax.model.config import ModelConfig
+from codeprm_jax.data.pipeline import BatchStream, PackedData, lay_out_records, tokenizer_for
+from codeprm_jax.files import InputError, stable_seed
+from codeprm_jax.model import attention, lora
 from codeprm_jax.sharding import batch_divisor, make_mesh
 from codeprm_jax.traces.dataset import read_split, read_statistics
 from codeprm_jax.training.checkpoints import Checkpoints
 from codeprm_jax.training.config import TrainConfig
-from codeprm_jax.training.metrics import regression_metrics
+from codeprm_jax.training.metrics_log import MetricsLog
 from codeprm_jax.training.model_directory import load_frozen
+from codeprm_jax.training.run_record import write_diverged, write_run_record
 from codeprm_jax.training.start import first_state, prepare_run
 from codeprm_jax.training.step import (
+    abstract_batch,
     abstract_state,
+    local_rows,
     make_optimizer,
     make_train_step,
     put_batch,
 )
+from codeprm_jax.training.stopping import stop_requested
+from codeprm_jax.training.throughput import Profile, Throughput
+from codeprm_jax.training.validation import TrainingError, make_forward, validate
 
 logger = logging.getLogger(__name__)
-
-
-class TrainingError(RunError):
-    """The run cannot go on; the message says where it stopped and what was saved."""
 
 
 @dataclass(frozen=True)
@@ -61,32 +46,36 @@ class TrainSummary:
 
     Attributes:
       steps: steps done in all.
-      metrics: of the last validation.
+      metrics: of the last validation, in the fullest view.
       tokens_per_second: useful (unpadded) tokens, median over this call's steps.
-      interrupted: whether SIGTERM or Ctrl-C ended it before its last step.
+      stopped_by: the signal that ended it before its end; None if it is finished.
     """
 
     steps: int
     metrics: dict[str, float]
     tokens_per_second: float
-    interrupted: bool
+    stopped_by: signal.Signals | None
 
 
 def train(config: TrainConfig) -> TrainSummary:
     """Trains, or goes on from the newest checkpoint in `config.training.out`.
+
+    In a job of several processes each of them calls it, on one shared file system; each reads the
+    rows that its devices hold, and process 0 alone writes logs.
 
     Raises:
       InputError: no dataset, a mesh that does not fit, or a run directory of another config.
       TrainingError: the loss is not finite.
     """
     run, training = Path(config.training.out), config.training
+    writes = jax.process_index() == 0
 
     # Data: read once, tokenised once, packed by a plan.
     mesh = make_mesh(config.mesh)
-    if training.batch_rows % batch_divisor(mesh):
+    if training.batch_rows % (batch_divisor(mesh) * training.accumulate):
         raise InputError(
             f"training.batch_rows ({training.batch_rows}) must be a multiple of "
-            f"data x fsdp = {batch_divisor(mesh)}"
+            f"data x fsdp x accumulate = {batch_divisor(mesh)} x {training.accumulate}"
         )
     # Rows are packed: an attention that cannot keep their examples apart is refused here.
     attention.check_config(config.model, mesh, packed=True)
@@ -95,218 +84,127 @@ def train(config: TrainConfig) -> TrainSummary:
     layout, model, base = prepare_run(
         run, config, dataset, lambda: tokenizer_for(train_records, config.data.vocab_size)
     )
-    data = pack_records(train_records, layout, config.data.row_tokens, config.data.target)
-    validation = pack_records(
-        read_split(config.data.data_dir, "validation"),
-        layout,
-        config.data.row_tokens,
-        config.data.target,
+    row_tokens = config.data.row_tokens
+    data = lay_out_records(train_records, layout, config.data.label)
+    stream = BatchStream(
+        data,
+        config.data.views.by_name,
+        row_tokens,
+        training.batch_rows,
+        training.epochs,
+        training.seed,
+        pairs=training.loss == "pairwise",
+        local_rows=local_rows(mesh, training.batch_rows),
     )
-    stream = BatchStream(data, training.batch_rows, training.epochs, training.seed)
+    held_out = lay_out_records(
+        read_split(config.data.data_dir, "validation"), layout, config.data.label
+    )
+    validation = {v: PackedData(held_out, v, row_tokens) for v in layout.config.views}
+    fullest = layout.config.fullest
     total = stream.num_batches
 
-    # State: fresh, or the newest checkpoint.
+    # State: fresh, or the newest checkpoint that can be read.
+    ema = bool(training.ema_decay)
     optimizer = make_optimizer(training, total)
-    checkpoints = Checkpoints(run, training.keep_checkpoints)
-    if checkpoints.latest_step is not None:
-        state = checkpoints.restore(abstract_state(mesh, model, optimizer))
-        logger.info("going on from step %d", int(state.step))
-    else:
-        state = first_state(base, model, optimizer, training.seed, mesh)
-    frozen = load_frozen(model, base, mesh)
+    checkpoints = Checkpoints(run, training.keep_checkpoints, training.best_metric)
+    restored = checkpoints.restore(abstract_state(mesh, model, optimizer, ema))
+    state = restored or first_state(base, model, optimizer, training.seed, mesh, ema)
     start = int(state.step)
-    train_step = make_train_step(mesh, model, training, optimizer)
-    forward = make_forward(model)
-    _write_run_json(run, config, dataset, model, data, validation, total, mesh)
+    if start:
+        logger.info("going on from step %d", start)
+    frozen = load_frozen(model, base, mesh)
+    if writes:
+        write_run_record(run, config, dataset, model, stream, validation[fullest], mesh)
 
-    # The loop.
-    metrics: dict[str, float] = {}
-    rates: list[float] = []
+    # The program: compiled before the first step, so that its time is known and no step's.
+    rate = Throughput(model, mesh)
+    forward = make_forward(model)
+    with jax.set_mesh(mesh), rate.compiling():
+        batch = abstract_batch(mesh, training.batch_rows, row_tokens, stream.max_pairs)
+        step_function: Any = make_train_step(mesh, model, training, optimizer)
+        train_step = step_function.lower(state, frozen, batch).compile()
+
     with (
         contextlib.closing(checkpoints),
-        contextlib.closing(MetricsLog(run, start)) as log,
+        contextlib.closing(MetricsLog(run, start, config.to_json(), writes)) as log,
         jax.set_mesh(mesh),
         stop_requested() as stop,
-        tqdm(total=total, initial=start, unit="step", desc="train", disable=None) as bar,
+        Profile(run / "profile", training.profile_steps) as profile,
+        tqdm(total=total, initial=start, unit="step", disable=None if writes else True) as bar,
+        # Copies between host and device are named: put_batch, device_get, and what says "allow".
+        jax.transfer_guard("disallow"),
     ):
-        for step, batch in enumerate(stream.starting_at(start), start + 1):
-            began = time.perf_counter()
-            state, measured = train_step(state, frozen, put_batch(mesh, batch))
-            values = {k: float(v) for k, v in jax.device_get(measured).items()}
-            seconds = time.perf_counter() - began
-            tokens = int((batch["segment_ids"] > 0).sum())
-            if not math.isfinite(values["loss"]):
-                raise TrainingError(
-                    f"loss is {values['loss']} at step {step}; the last checkpoint is of step "
-                    f"{checkpoints.latest_step}. Lower training.learning_rate and start again"
-                )
-            log.write(step, "train", values | {"seconds": seconds, "tokens": tokens})
-            if step > start + 1:  # the first step compiles
-                rates.append(tokens / seconds)
-            bar.set_postfix(loss=f"{values['loss']:.4f}", refresh=False)
+
+        def validate_and_log(step: int) -> dict[str, float]:
+            params = lora.join(frozen, state.scored)
+            with jax.transfer_guard("allow"):
+                found = validate(forward, params, validation, mesh, training.batch_rows)
+            for view, metrics in found.items():
+                log.write(step, "validation" + ("" if view == fullest else f" {view}"), metrics)
+            checkpoints.validated[step] = found[fullest]
+            return found[fullest]
+
+        def finish(step: int, measured: Mapping[str, jax.Array]) -> bool:
+            """Logs a step as soon as it is done; returns whether a process asked to stop."""
+            values = jax.device_get(measured)
+            stopping = bool(values.pop("stop"))
+            figures = {name: float(value) for name, value in values.items()}
+            figures |= rate.step(stream.trace_lengths(step - 1), figures["steps"])
+            if not math.isfinite(figures["loss"] + figures["grad_norm"]):
+                raise _diverged(run, step, figures, stream, checkpoints.latest_step, writes)
+            log.write(step, "train", figures)
+            bar.set_postfix(loss=f"{figures['loss']:.4f}", refresh=False)
             bar.update()
-            last = step == total or stop.is_set()
-            if last or step % training.evaluate_every == 0:
-                params = lora.join(frozen, state.params)
-                metrics = evaluate(forward, params, validation, mesh, training.batch_rows)
-                log.write(step, "validation", metrics)
-            if last or step % training.checkpoint_every == 0:
-                checkpoints.save(state, metrics)
-            if last:
+            return stopping
+
+        # A stop saves without the validation that may have been due: it is made up for here.
+        step, stopping, metrics = start, False, checkpoints.validated.get(start, {})
+        if start and not metrics and (start == total or start % training.evaluate_every == 0):
+            metrics = validate_and_log(start)
+
+        # The loop. Step n + 1 is under way when the figures of step n are read.
+        unread: list[tuple[int, Mapping[str, jax.Array]]] = []
+        rate.resume()
+        for step, host_batch in enumerate(stream.starting_at(start), start + 1):
+            profile.before(step, state)
+            placed = put_batch(mesh, host_batch, training.batch_rows, stop.signal is not None)
+            state, measured = train_step(state, frozen, placed)
+            unread.append((step, measured))
+            last = step == total
+            due = last or step % training.evaluate_every == 0
+            saved = last or step % training.checkpoint_every == 0
+            while len(unread) > (0 if due or saved or stopping else 1):
+                stopping |= finish(*unread.pop(0))
+            if due and not stopping:
+                metrics = validate_and_log(step)
+                saved |= checkpoints.best_step == step
+            if saved or stopping:
+                with jax.transfer_guard("allow"):
+                    checkpoints.save(state)
+            if due or saved:
+                rate.resume()
+            if stopping:
                 break
-    metrics = metrics or log.last_validation
-    rate = float(np.median(rates)) if rates else float("nan")
-    return TrainSummary(int(state.step), metrics, rate, int(state.step) < total)
+        while unread:
+            finish(*unread.pop(0))
+    # Another process may have been asked, as a scheduler asks: by SIGTERM.
+    stopped_by = (stop.signal or signal.SIGTERM) if stopping else None
+    return TrainSummary(step, metrics, rate.median_tokens_per_second, stopped_by)
 
 
-def make_forward(model: ModelConfig, packed: bool = True) -> Callable[..., jax.Array]:
-    """Jitted (params, tokens, segment_ids, positions) -> scores: float32[batch, length].
-
-    `packed=False` promises rows of one example each.
-    """
-
-    @jax.jit
-    def forward(
-        params: decoder.Params, tokens: jax.Array, segment_ids: jax.Array, positions: jax.Array
-    ) -> jax.Array:
-        return jax.nn.sigmoid(
-            decoder.apply(model, params, tokens, segment_ids, positions, packed=packed)
-        )
-
-    return forward
-
-
-def evaluate(
-    forward: Callable[..., jax.Array],
-    params: decoder.Params,
-    data: PackedData,
-    mesh: Mesh,
-    batch_rows: int,
-) -> dict[str, float]:
-    """`regression_metrics` of the scores of all steps of `data`.
-
-    Raises TrainingError if a score is not finite.
-    """
-    scores: dict[int, np.ndarray] = {}
-    rows = data.plan.rows
-    for begin in range(0, len(rows), batch_rows):
-        # The last batch is filled up with the first rows, so that one shape is compiled.
-        indices = [i % len(rows) for i in range(begin, begin + batch_rows)]
-        batch = [data.row(i) for i in indices]
-        stacked = {
-            k: np.stack([b[k] for b in batch]) for k in ("tokens", "segment_ids", "positions")
-        }
-        values = np.asarray(forward(params, **put_batch(mesh, stacked)))
-        for row, index in zip(values, indices, strict=True):
-            members = rows[index]
-            steps = unpack_row(row, [data.examples[i] for i in members])
-            scores.update(zip(members, steps, strict=True))
-    order = range(len(data.examples))
-    values = np.concatenate([scores[i] for i in order])
-    if not np.isfinite(values).all():
-        raise TrainingError(
-            "validation scores are not finite: the parameters have diverged. Nothing was saved of "
-            "this step; lower training.learning_rate and start again"
-        )
-    return regression_metrics(
-        np.concatenate([data.targets[i] for i in order]),
-        values,
-        np.concatenate([data.reachable[i] for i in order]),
-    )
-
-
-class MetricsLog:
-    """metrics.jsonl and TensorBoard; records of steps after `start` from an earlier try are cut."""
-
-    def __init__(self, run: Path, start: int) -> None:
-        from tensorboardX import SummaryWriter
-
-        self._path = Path(run) / "metrics.jsonl"
-        kept = [r for r in read_valid_prefix(self._path) if r["step"] <= start]
-        write_jsonl(self._path, kept)
-        self._board = SummaryWriter(str(Path(run) / "tensorboard"), purge_step=start + 1)
-        validations = [r for r in kept if r["split"] == "validation"]
-        self.last_validation: dict[str, float] = (
-            {k: v for k, v in validations[-1].items() if k not in ("step", "split")}
-            if validations
-            else {}
-        )
-
-    def write(self, step: int, split: str, values: Mapping[str, float]) -> None:
-        """Appends one record and the same scalars to TensorBoard."""
-        append_jsonl(self._path, [{"step": step, "split": split, **values}])
-        for name, value in values.items():
-            self._board.add_scalar(f"{split}/{name}", value, step)
-
-    def close(self) -> None:
-        """Flushes TensorBoard."""
-        self._board.close()
-
-
-@contextlib.contextmanager
-def stop_requested() -> Iterator[threading.Event]:
-    """An event that SIGTERM and the first Ctrl-C set, so that a loop can end after its step."""
-    event = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield event
-        return
-    previous = {
-        number: signal.signal(number, lambda *_: event.set())
-        for number in (signal.SIGTERM, signal.SIGINT)
-    }
-    try:
-        yield event
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-
-def _write_run_json(
+def _diverged(
     run: Path,
-    config: TrainConfig,
-    dataset: int,
-    model: ModelConfig,
-    data: PackedData,
-    validation: PackedData,
-    total: int,
-    mesh: Mesh,
-) -> None:
-    device = jax.devices()[0]
-    write_json(
-        run / "run.json",
-        {
-            "config": config.to_json(),
-            "data": dataset,
-            "model": model.to_json(),
-            "num_params": model.num_params(),
-            "num_trainable_params": model.num_trainable_params(),
-            "flops_per_token": model.flops_per_token(config.data.row_tokens),
-            "total_steps": total,
-            "mesh": dict(mesh.shape),
-            "train": _packed_facts(data),
-            "validation": _packed_facts(validation),
-            "hardware": {
-                "platform": device.platform,
-                "device": device.device_kind,
-                "devices": jax.device_count(),
-                "machine": platform.machine(),
-            },
-            "versions": {
-                "python": sys.version.split()[0],
-                **{
-                    name: importlib.metadata.version(name)
-                    for name in ("jax", "flax", "optax", "orbax-checkpoint", "codeprm-jax")
-                },
-            },
-        },
+    step: int,
+    figures: Mapping[str, float],
+    stream: BatchStream,
+    checkpoint: int | None,
+    writes: bool,
+) -> TrainingError:
+    said = ""
+    if writes:
+        said = f" Its traces are in {write_diverged(run, step, figures, stream, checkpoint)}."
+    return TrainingError(
+        f"at step {step} the loss is {figures['loss']}, the gradient's norm "
+        f"{figures['grad_norm']}; the last checkpoint is of step {checkpoint}.{said} Started "
+        "again, the run meets the same batch; lower training.learning_rate for a new one"
     )
-
-
-def _packed_facts(data: PackedData) -> dict[str, Any]:
-    return {
-        "traces": len(data.examples),
-        "refused": data.refused,
-        "tokens": data.num_tokens,
-        "rows": len(data.plan.rows),
-        "utilisation": round(data.plan.utilisation, 4),
-    }

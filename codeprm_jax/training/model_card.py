@@ -102,17 +102,19 @@ def _origin(loaded: LoadedModel, base: Path | None) -> str:
 
 
 def layout_pieces(layout: LayoutConfig) -> list[str]:
-    """The parts of an input in their order, for two thoughts; ours as Python literals."""
+    """The parts of the fullest view in their order, for two thoughts; ours as Python literals."""
     thoughts = ["thought_1", "thought_2"]
     tagged = ["thought_1", "TAG", *([repr(layout.separator)] if layout.separator else [])]
     tagged += ["thought_2", "TAG"]
-    if not layout.feedback:
+    if layout.fullest == "thoughts":
         parts = [repr(layout.problem), "statement", repr(layout.thoughts), *tagged]
     else:
         listed = [part for thought in thoughts for part in (thought, repr("\n"))]
         parts = [repr(layout.problem), "statement", repr(layout.thoughts), *listed]
-        parts += [repr(layout.program), "program", repr(layout.feedback_marker), "feedback"]
-        parts += [repr("\n"), repr(layout.review), *tagged]
+        parts += [repr(layout.program), "program"]
+        if layout.fullest == "feedback":
+            parts += [repr(layout.feedback_marker), "feedback", repr("\n")]
+        parts += [repr(layout.review), *tagged]
     return [part for part in parts if part != "''"]
 
 
@@ -120,12 +122,16 @@ def _data(facts: Mapping[str, Any]) -> str:
     run = facts.get("run")
     if run is None or not {"train", "config", "data"} <= run.keys():
         return "Not recorded: the model was not exported from its run directory."
-    train, data = run["train"], run["config"]["data"]
+    train, label, training = (
+        run["train"],
+        run["config"]["data"]["label"],
+        run["config"]["training"],
+    )
     lines = [
         f"{train['traces']:,} thought traces ({train['tokens']:,} tokens) whose programs were "
         "executed in a sandbox; the label of a step counts the executions behind it.",
-        f"Label: `{data['target']}`, loss: `{run['config']['training']['loss']}`, epochs: "
-        f"{run['config']['training']['epochs']}. Fingerprint of the dataset: `{run['data']}`.",
+        f"Label: `{label['target']}` ({label['kind']}), loss: `{training['loss']}`, epochs: "
+        f"{training['epochs']}. Fingerprint of the dataset: `{run['data']}`.",
     ]
     return "\n\n".join(lines)
 

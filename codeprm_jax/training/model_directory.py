@@ -31,12 +31,12 @@ from codeprm_jax.model.config import ModelConfig
 from codeprm_jax.model.huggingface import CONFIG_FILE
 from codeprm_jax.model.weights import load_params
 from codeprm_jax.traces.trace import Target
-from codeprm_jax.training.checkpoints import restore_params
+from codeprm_jax.training.checkpoints import Which, restore_params
 from codeprm_jax.training.step import params_shardings
 
 PRM_CONFIG = "prm_config.json"
 ORBAX_PARAMS = "params"
-_FORMAT = 2
+_FORMAT = 3
 
 Kind = Literal["run", "huggingface", "peft", "orbax"]
 
@@ -175,6 +175,24 @@ def load_model_directory(path: Path | str) -> ModelDirectory:
     )
 
 
+def chosen_checkpoint(path: Path | str) -> tuple[Path, Which]:
+    """A directory and which of its checkpoints is meant.
+
+    `RUN` is a run's newest one, `RUN@best` the best by its validation, `RUN@300` that of a step; a
+    model directory has one. Raises InputError on another word behind the @.
+    """
+    path = Path(path)
+    name, at, said = path.name.rpartition("@")
+    if not at or path.exists():
+        return path, "last"
+    if said not in ("best", "last") and not said.isdecimal():
+        raise InputError(f"{path}: behind the @ comes best, last or a step, not {said!r}")
+    path = path.with_name(name)
+    if kind_of(path) != "run":
+        raise InputError(f"{path} is no run directory: it has no checkpoints to choose from")
+    return path, int(said) if said.isdecimal() else "best" if said == "best" else "last"
+
+
 def kind_of(path: Path) -> Kind:
     """The form of the model in a directory. Raises InputError if it holds none."""
     if (path / "model" / PRM_CONFIG).is_file():
@@ -201,6 +219,7 @@ def load_model(
     """The model in a run or model directory, sharded over `mesh`.
 
     Args:
+      path: see `chosen_checkpoint`.
       dtype: in which it computes; by default that of its training or its config.json, and float32
         on a CPU, which has no fast bfloat16.
 
@@ -208,11 +227,15 @@ def load_model(
       InputError: there is no model, or no complete checkpoint, or its weights are not what its
         config says.
     """
-    path = Path(path)
+    path, which = chosen_checkpoint(path)
     kind = kind_of(path)
     directory = load_model_directory(path)
-    load = {"run": _load_run, "huggingface": _load_huggingface, "peft": _load_peft}.get(kind)
-    config, params, step = (load or _load_orbax)(path, directory, mesh, _computing(mesh, dtype))
+    computing = _computing(mesh, dtype)
+    if kind == "run":
+        config, params, step = _load_run(path, which, directory, mesh, computing)
+    else:
+        load = {"huggingface": _load_huggingface, "peft": _load_peft, "orbax": _load_orbax}[kind]
+        config, params, step = load(path, directory, mesh, computing)
     largest = directory.layout.tokenizer.vocab_size
     if largest > config.vocab_size:
         raise InputError(
@@ -254,11 +277,15 @@ def _computing(mesh: Mesh, dtype: Literal["float32", "bfloat16"] | None) -> _Com
     return choose
 
 
-def _load_run(path: Path, directory: ModelDirectory, mesh: Mesh, computing: _Computing) -> _Loaded:
+def _load_run(
+    path: Path, which: Which, directory: ModelDirectory, mesh: Mesh, computing: _Computing
+) -> _Loaded:
     if directory.model is None:
         raise InputError(f"{directory.path / PRM_CONFIG} does not give the model's shape")
     config = computing(directory.model, None)
-    trained, step = restore_params(path, lora.divide(config, abstract_params(config, mesh))[0])
+    metric = read_json(path / "run.json")["config"]["training"]["best_metric"]
+    abstract, _ = lora.divide(config, abstract_params(config, mesh))
+    trained, step = restore_params(path, abstract, which, metric)
     frozen = load_frozen(config, directory.base, mesh)
     return config, lora.join(frozen, trained), step
 

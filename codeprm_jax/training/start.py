@@ -7,7 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import jax
 import optax
+from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
 from codeprm_jax.data.layout import Layout, LayoutConfig
@@ -20,6 +22,7 @@ from codeprm_jax.model.huggingface import same_shape
 from codeprm_jax.model.weights import load_head, load_params
 from codeprm_jax.training.config import TrainConfig
 from codeprm_jax.training.model_directory import (
+    PRM_CONFIG,
     Base,
     load_model_directory,
     open_base,
@@ -27,8 +30,23 @@ from codeprm_jax.training.model_directory import (
 )
 from codeprm_jax.training.step import TrainState, init_state
 
-# Settings that say where things are: what is there is compared by its fingerprint.
-_PLACES = {"training.out", "checkpoint", "data.data_dir", "data.tokenizer"}
+# Settings that a run may go on with changed: where things are (what is there is compared by its
+# fingerprint), over which devices it is spread, what is kept and what is measured.
+_FREE = {
+    "training.out",
+    "checkpoint",
+    "data.data_dir",
+    "data.tokenizer",
+    "mesh.data",
+    "mesh.fsdp",
+    "mesh.tensor",
+    "training.accumulate",
+    "training.keep_checkpoints",
+    "training.checkpoint_every",
+    "training.profile_steps",
+    "model.remat",
+    "model.attention",
+}
 
 
 def prepare_run(
@@ -52,7 +70,7 @@ def prepare_run(
                 "name another training.out, or remove that folder"
             )
         now, then = _flat(config.to_json()), _flat(facts["config"])
-        names = sorted((now.keys() | then.keys()) - _PLACES)
+        names = sorted((now.keys() | then.keys()) - _FREE)
         if changed := [name for name in names if now.get(name) != then.get(name)]:
             raise InputError(
                 f"{run} was begun with other settings ({', '.join(changed)}); "
@@ -61,19 +79,30 @@ def prepare_run(
         # Without run.json the model directory is from a start that came to nothing, and made anew.
         directory = load_model_directory(run)
         if directory.model is not None:
-            return directory.layout, directory.model, directory.base
+            model = replace(
+                directory.model, remat=config.model.remat, attention=config.model.attention
+            )
+            return directory.layout, model, directory.base
     data = config.data
     own = data.tokenizer or config.checkpoint
     tokenizer = load_tokenizer(own) if own else make_tokenizer()
     settings = (
-        LayoutConfig.for_checkpoint(data.feedback, data.row_tokens, data.step_tag)
+        LayoutConfig.for_checkpoint(data.views.trained, data.row_tokens, data.step_tag)
         if own
-        else LayoutConfig(feedback=data.feedback, max_tokens=data.row_tokens)
+        else LayoutConfig(views=data.views.trained, max_tokens=data.row_tokens)
     )
     layout = Layout(settings, tokenizer)
     model = _checked_shape(config, tokenizer.vocab_size)
     base = Base.of(config.checkpoint) if config.checkpoint else None
-    save_model_directory(run, model, settings, tokenizer, data.target, base)
+    if jax.process_index() == 0:
+        save_model_directory(run, model, settings, tokenizer, data.label.target, base)
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices("model directory")
+        if not (run / "model" / PRM_CONFIG).is_file():
+            raise InputError(
+                f"process {jax.process_index()} does not see {run}, which process 0 has written: "
+                "training.out must be on a file system that all hosts share"
+            )
     return layout, model, base
 
 
@@ -83,6 +112,7 @@ def first_state(
     optimizer: optax.GradientTransformation,
     seed: int,
     mesh: Mesh,
+    ema: bool = False,
 ) -> TrainState:
     """The state before the first step, from the checkpoint's weights where there is one.
 
@@ -95,7 +125,7 @@ def first_state(
             weights = load_params(checkpoint, mesh)
         elif checkpoint.head != "none":
             weights = {"score": load_head(checkpoint, mesh)}
-    return init_state(mesh, model, optimizer, seed, weights)
+    return init_state(mesh, model, optimizer, seed, weights, ema)
 
 
 def _checked_shape(config: TrainConfig, entries: int) -> ModelConfig:

@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 from codeprm_jax.data.layout import (
     MAX_FAILURE_TOKENS,
     QWEN_STEP_TAG,
+    VIEWS,
     ExampleTooLongError,
     Layout,
     LayoutConfig,
     StepInput,
+    View,
 )
 from codeprm_jax.data.tokenizer import SPECIAL_TOKENS, Tokenizer, load_tokenizer, train_tokenizer
 from codeprm_jax.files import InputError, write_json
@@ -45,13 +47,11 @@ def inputs(draw: st.DrawFn) -> StepInput:
     )
 
 
-@given(item=inputs(), feedback=st.booleans(), limit=st.integers(150, 700))
+@given(item=inputs(), view=st.sampled_from(VIEWS), limit=st.integers(150, 700))
 @settings(max_examples=150, deadline=None)
-def test_step_positions_are_known_by_construction(
-    item: StepInput, feedback: bool, limit: int
-) -> None:
+def test_step_positions_are_known_by_construction(item: StepInput, view: View, limit: int) -> None:
     """Invariant 2, whatever the texts spell out: one tag a step, no other tag, within the limit."""
-    layout = Layout(LayoutConfig(feedback=feedback, max_tokens=limit), TOKENIZER)
+    layout = Layout(LayoutConfig(views=(view,), max_tokens=limit), TOKENIZER)
     try:
         (example,) = layout.lay_out([item])
     except ExampleTooLongError:
@@ -72,19 +72,27 @@ def test_step_positions_are_known_by_construction(
 
 def test_without_truncation_the_text_is_in_the_documented_order() -> None:
     item = StepInput("STATEMENT", ("first", "second"), "PROGRAM", Feedback(1, 2, (FAILURE,)))
-    with_feedback = Layout(LayoutConfig(feedback=True), TOKENIZER)
-    (example,) = with_feedback.lay_out([item])
+    layout = Layout(LayoutConfig(views=VIEWS), TOKENIZER)
+    (example,) = layout.lay_out([item])
     assert TOKENIZER.decode(example.tokens) == (
         "<|problem|>STATEMENT<|thoughts|>first\nsecond\n<|program|>PROGRAM"
         "<|feedback|>1 of 2 public tests passed.\nWA on f(1)\nexpected 2\ngot 3\n"
         "<|review|>first<|step|>second<|step|>"
     )
-    without = Layout(LayoutConfig(feedback=False), TOKENIZER)
-    (example,) = without.lay_out([item])
+    (example,) = layout.lay_out([item], "program")
+    assert TOKENIZER.decode(example.tokens) == (
+        "<|problem|>STATEMENT<|thoughts|>first\nsecond\n<|program|>PROGRAM"
+        "<|review|>first<|step|>second<|step|>"
+    )
+    (example,) = layout.lay_out([item], "thoughts")
     assert (
         TOKENIZER.decode(example.tokens)
         == "<|problem|>STATEMENT<|thoughts|>first<|step|>second<|step|>"
     )
+    with pytest.raises(InputError, match="not trained to read the view 'program'"):
+        Layout(LayoutConfig(views=("thoughts",)), TOKENIZER).lay_out([item], "program")
+    with pytest.raises(InputError, match="views"):
+        LayoutConfig(views=("thoughts", "code"))  # type: ignore[arg-type]
 
 
 def test_truncation_takes_feedback_first_then_program_then_statement() -> None:

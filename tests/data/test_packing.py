@@ -1,13 +1,23 @@
 from __future__ import annotations
 
+from collections import Counter
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from codeprm_jax.data.layout import Example, Layout
+from codeprm_jax.data.layout import VIEWS, Example, Layout, LayoutConfig
 from codeprm_jax.data.packing import pack_row, plan_packing, unpack_row
-from codeprm_jax.data.pipeline import BatchStream, pack_records
+from codeprm_jax.data.pipeline import (
+    BatchStream,
+    LabelledExamples,
+    PackedData,
+    lay_out_records,
+    tokenizer_for,
+)
+from codeprm_jax.data.targets import LabelConfig
 from codeprm_jax.files import InputError
 from codeprm_jax.traces.dataset import Record
 
@@ -31,8 +41,8 @@ def test_too_long_an_example_is_an_error() -> None:
 
 
 def test_utilisation_on_real_lengths(records: list[Record], layout: Layout) -> None:
-    data = pack_records(records, layout, 2048, "pass_rate")
-    assert data.plan.utilisation > 0.9
+    data = lay_out_records(records, layout, LabelConfig())
+    assert PackedData(data, "feedback", 2048).plan.utilisation > 0.9
 
 
 def test_rows_hold_targets_and_weights_at_tags_only() -> None:
@@ -50,18 +60,108 @@ def test_rows_hold_targets_and_weights_at_tags_only() -> None:
     assert [v.tolist() for v in unpack_row(row["targets"], examples)] == [[0.25, 0.5], [1.0]]
 
 
+def stream_of(data: LabelledExamples, **settings: Any) -> BatchStream:
+    known = {"views": {"feedback": 1.0}, "row_tokens": 1024, "batch_rows": 4, "epochs": 2}
+    return BatchStream(data, **(known | {"seed": 1} | settings))  # type: ignore[arg-type]
+
+
 def test_batches_are_addressed_by_one_integer(records: list[Record], layout: Layout) -> None:
-    data = pack_records(records, layout, 1024, "success_rate")
-    stream = BatchStream(data, batch_rows=3, epochs=2, seed=1)
-    again = BatchStream(data, batch_rows=3, epochs=2, seed=1)
+    data = lay_out_records(records, layout, LabelConfig("success_rate"))
+    stream, again = stream_of(data, batch_rows=3), stream_of(data, batch_rows=3)
     for position, batch in enumerate(again.starting_at(2), 2):
         assert all(np.array_equal(batch[k], stream[position][k]) for k in batch)
     assert position == stream.num_batches - 1
-    rows = len(data.plan.rows)
+    packed = stream.first_epoch
+    rows = len(packed.plan.rows)
     seen = [r.tobytes() for n in range(stream.num_batches) for r in np.asarray(stream[n]["tokens"])]
     first, second = seen[:rows], seen[rows : 2 * rows]
-    all_rows = [data.row(i)["tokens"].tobytes() for i in range(rows)]
+    all_rows = [packed.row(i)["tokens"].tobytes() for i in range(rows)]
     assert sorted(first) == sorted(all_rows)  # each row once an epoch
     assert first[: len(second)] != second  # in another order in the next
-    other = BatchStream(data, batch_rows=3, epochs=2, seed=2)
+    other = stream_of(data, batch_rows=3, seed=2)
     assert not np.array_equal(other[0]["tokens"], stream[0]["tokens"])
+
+
+@pytest.mark.parametrize("hosts", [2, 4])
+def test_the_number_of_hosts_changes_no_batch(
+    records: list[Record], layout: Layout, hosts: int
+) -> None:
+    """Invariant 5: each process makes its rows only; together they are the rows of one process."""
+    data = lay_out_records(records, layout, LabelConfig())
+    whole = stream_of(data)
+    own = [list(range(h * 4 // hosts, (h + 1) * 4 // hosts)) for h in range(hosts)]
+    parts = [stream_of(data, local_rows=rows) for rows in own]
+    for position in range(whole.num_batches):
+        together = [part[position] for part in parts]
+        assert {len(p["tokens"]) for p in together} == {4 // hosts}
+        for name, expected in whole[position].items():
+            np.testing.assert_array_equal(np.concatenate([p[name] for p in together]), expected)
+        assert all(p.traces(position) == whole.traces(position) for p in parts)
+        tokens = (whole[position]["segment_ids"] > 0).sum()
+        assert sum(parts[0].trace_lengths(position)) == tokens
+
+
+def test_feedback_dropout_draws_a_view_for_each_trace_and_epoch(records: list[Record]) -> None:
+    layout = Layout(LayoutConfig(views=VIEWS), tokenizer_for(records, 640))
+    data = lay_out_records(records, layout, LabelConfig())
+    shares = {"thoughts": 0.5, "program": 0.2, "feedback": 0.3}
+    stream = stream_of(data, views=shares, epochs=6, batch_rows=1)
+    drawn = [t for n in range(stream.num_batches) for row in stream.traces(n) for t in row]
+    counts = Counter(view for _, view in drawn)
+    assert len(drawn) == 6 * len(data.ids)  # every trace once an epoch
+    for view, share in shares.items():
+        assert counts[view] / len(drawn) == pytest.approx(share, abs=0.08)
+    by_trace = Counter(drawn)
+    assert len(by_trace) > 2 * len(data.ids)  # most are seen in several views
+    # What a trace is shown in depends on itself alone, not on what else is in the data.
+    fewer = lay_out_records(records[::2], layout, LabelConfig())
+    other = stream_of(fewer, views=shares, epochs=6, batch_rows=1)
+    again = Counter(t for n in range(other.num_batches) for row in other.traces(n) for t in row)
+    assert all(by_trace[key] == count for key, count in again.items())
+
+
+def test_siblings_stand_together_and_pairs_are_right(records: list[Record], layout: Layout) -> None:
+    data = lay_out_records(records, layout, LabelConfig())
+    stream, apart = stream_of(data, pairs=True), stream_of(data)
+    assert stream.first_epoch.plan.utilisation > apart.first_epoch.plan.utilisation - 0.05
+    problem = dict(zip(data.ids, data.problems, strict=True))
+
+    def rows_with_one_problem(s: BatchStream) -> float:
+        rows = [row for n in range(s.num_batches) for row in s.traces(n) if len(row) > 1]
+        return sum(len({problem[i] for i, _ in row}) == 1 for row in rows) / len(rows)
+
+    assert rows_with_one_problem(stream) > 2 * rows_with_one_problem(apart)
+    prefix = {r.trace.id: (r.trace.problem_id, r.trace.thoughts) for r in records}
+    found = 0
+    for position in range(stream.num_batches):
+        batch, rows = stream[position], stream.traces(position)
+        assert batch["pairs"].shape == (4, stream.max_pairs, 2)
+        for row, members in enumerate(rows):
+            # By hand: every tag of the row, with the thoughts before it.
+            steps = [prefix[i] for i, _ in members]
+            before = [(p, t[:d]) for p, t in steps for d in range(len(t))]
+            tags = np.flatnonzero(batch["weights"][row])
+            assert len(tags) == len(before)
+            count = int((batch["pair_weights"][row] > 0).sum())
+            targets = batch["targets"][row]
+            expected = {
+                (a, b)
+                for i, a in enumerate(tags)
+                for j, b in enumerate(tags)
+                if before[i] == before[j] and targets[a] > targets[b]
+            }
+            pairs = batch["pairs"][row][:count]
+            assert {tuple(p) for p in pairs} == expected
+            np.testing.assert_allclose(
+                batch["pair_weights"][row][:count], targets[pairs[:, 0]] - targets[pairs[:, 1]]
+            )
+            found += count
+    rows = range(len(apart.first_epoch.plan.rows))
+    assert found > 3 * sum(len(apart.first_epoch.pairs(r)[1]) for r in rows)
+
+
+def test_pairs_need_siblings(records: list[Record], layout: Layout) -> None:
+    one = {r.trace.problem_id: r for r in records}.values()
+    data = lay_out_records(list(one), layout, LabelConfig())
+    with pytest.raises(InputError, match="pairwise"):
+        stream_of(data, pairs=True, batch_rows=1)

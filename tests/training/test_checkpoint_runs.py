@@ -76,7 +76,7 @@ def adapted(base: Path, data_dir: Path, tmp_path_factory: pytest.TempPathFactory
     """A run that trained adapters."""
     out = tmp_path_factory.mktemp("runs") / "adapted"
     summary = train(config(base, data_dir, out))
-    assert summary.steps >= 4 and not summary.interrupted
+    assert summary.steps >= 4 and summary.stopped_by is None
     return out
 
 
@@ -140,7 +140,7 @@ def test_an_interrupted_run_of_adapters_goes_on_bit_for_bit(
         return real(*args)
 
     monkeypatch.setattr(loop, "put_batch", signalling)
-    assert train(config(base, data_dir, out)).interrupted
+    assert train(config(base, data_dir, out)).stopped_by is not None
     monkeypatch.undo()
     train(config(base, data_dir, out))
     mesh = make_mesh()
@@ -280,7 +280,7 @@ def test_a_moved_run_goes_on_where_its_base_is_the_same(
     shutil.copytree(adapted, tmp_path / "moved")
     shutil.copytree(base, tmp_path / "base")
     settings = config(tmp_path / "base", data_dir, tmp_path / "moved")
-    assert not train(settings).interrupted
+    assert train(settings).stopped_by is None
     other = replace(settings.training, learning_rate=0.5)
     with pytest.raises(InputError, match=r"other settings \(training.learning_rate\)"):
         train(replace(settings, training=other))

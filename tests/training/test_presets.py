@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 
 import jax
-import numpy as np
 import pytest
 
-from codeprm_jax.commands.train import load_preset
+from codeprm_jax.commands.train import load_preset, prepare
 from codeprm_jax.model import attention, lora
 from codeprm_jax.model.shapes import QWEN25_CODER
 from codeprm_jax.sharding import batch_divisor, make_mesh
 from codeprm_jax.training.config import TrainConfig
 from codeprm_jax.training.model_directory import abstract_params
-from codeprm_jax.training.step import abstract_state, make_optimizer, make_train_step
+from codeprm_jax.training.step import (
+    abstract_batch,
+    abstract_state,
+    make_optimizer,
+    make_train_step,
+)
 
 PRESETS = sorted((Path(__file__).resolve().parents[2] / "configs").glob("*.py"))
 
@@ -47,14 +52,12 @@ def test_a_presets_step_can_be_traced(path: Path) -> None:
     assert f"codeprm train configs/{path.name}" in path.read_text()
     mesh = make_mesh(preset.mesh)
     attention.check_config(preset.model, mesh, packed=True)
-    rows, length = preset.training.batch_rows, preset.data.row_tokens
+    rows = preset.training.batch_rows
     assert rows % batch_divisor(mesh) == 0
     optimizer = make_optimizer(preset.training, 100)
     state = abstract_state(mesh, preset.model, optimizer)
     frozen = lora.divide(preset.model, abstract_params(preset.model, mesh))[1]
-    kinds = {"targets": np.float32, "weights": np.float32}
-    names = ("tokens", "segment_ids", "positions", "targets", "weights")
-    batch = {n: jax.ShapeDtypeStruct((rows, length), kinds.get(n, np.int32)) for n in names}
+    batch = abstract_batch(mesh, rows, preset.data.row_tokens)
     step = make_train_step(mesh, preset.model, preset.training, optimizer)
     with jax.set_mesh(mesh):
         after, metrics = jax.eval_shape(step, state, frozen, batch)
@@ -74,19 +77,14 @@ def test_the_lora_preset_is_the_papers() -> None:
     assert (adapters.rank, adapters.alpha, adapters.dropout) == (8, 32.0, 0.1)
     assert adapters.targets == ("q_proj", "v_proj")
     assert preset.training.learning_rate == 1e-4 and preset.training.epochs == 1
-    assert preset.data.target == "pass_rate" and preset.training.loss == "mse"
+    assert preset.data.label.target == "pass_rate" and preset.training.loss == "mse"
     assert preset.model.num_trainable_params() == 2_526_720
 
 
-def test_options_are_few() -> None:
+def test_options_are_few(capsys: pytest.CaptureFixture[str]) -> None:
     """Under 60 in all; each has a test that shows what it changes."""
-    from dataclasses import fields, is_dataclass
-    from typing import Any
-
-    def count(value: Any) -> int:
-        return sum(
-            count(inner) if is_dataclass(inner := getattr(value, f.name)) else 1
-            for f in fields(value)
-        )
-
-    assert count(TrainConfig()) < 60
+    with pytest.raises(SystemExit):
+        prepare(["--help"], "codeprm train")
+    options = set(re.findall(r"--([a-z0-9_.-]+)", capsys.readouterr().out)) - {"help"}
+    assert {"checkpoint", "data.views.program", "training.accumulate", "mesh.fsdp"} <= options
+    assert 40 < len(options) < 60, sorted(options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -12,6 +13,7 @@ import pytest
 from jax.sharding import PartitionSpec
 
 from codeprm_jax.files import InputError
+from codeprm_jax.model import decoder
 from codeprm_jax.sharding import MeshConfig, make_mesh, partition_spec
 from codeprm_jax.training.config import TrainingConfig
 from codeprm_jax.training.step import (
@@ -20,6 +22,7 @@ from codeprm_jax.training.step import (
     learning_rate_schedule,
     make_optimizer,
     make_train_step,
+    pair_losses,
     path_names,
     put_batch,
     state_shardings,
@@ -45,18 +48,20 @@ def batch(seed: int, rows: int = 8, length: int = 48) -> dict[str, np.ndarray]:
     }
 
 
-def run(shape: tuple[int, int, int], steps: int = 3) -> tuple[list[float], Any]:
+def run(
+    shape: tuple[int, int, int], steps: int = 3, config: TrainingConfig = CONFIG
+) -> tuple[list[float], Any]:
     count = int(np.prod(shape))
     mesh = make_mesh(MeshConfig(*shape), jax.devices()[:count])
-    optimizer = make_optimizer(CONFIG, 10)
-    state = init_state(mesh, TINY, optimizer, seed=0)
-    step = make_train_step(mesh, TINY, CONFIG, optimizer)
+    optimizer = make_optimizer(config, 10)
+    state = init_state(mesh, TINY, optimizer, seed=0, ema=bool(config.ema_decay))
+    step = make_train_step(mesh, TINY, config, optimizer)
     losses = []
     with jax.set_mesh(mesh):
         for _ in range(steps):
-            state, metrics = step(state, {}, put_batch(mesh, batch(0)))
+            state, metrics = step(state, {}, put_batch(mesh, batch(0), stop=False))
             losses.append(float(metrics["loss"]))
-    return losses, jax.device_get(state.params)
+    return losses, jax.device_get(state)
 
 
 @pytest.fixture(scope="module")
@@ -68,10 +73,52 @@ def one_device() -> tuple[list[float], Any]:
 def test_every_mesh_gives_the_loss_of_one_device(
     shape: tuple[int, int, int], one_device: tuple[list[float], Any]
 ) -> None:
-    losses, params = run(shape)
+    losses, state = run(shape)
     np.testing.assert_allclose(losses, one_device[0], rtol=1e-5)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-4), params, one_device[1])
+    assert_close(state.params, one_device[1].params)
     assert losses[-1] < losses[0]
+
+
+def assert_close(ours: Any, theirs: Any, atol: float = 2e-4) -> None:
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=atol), ours, theirs)
+
+
+@pytest.mark.parametrize(("shape", "parts"), [((1, 1, 1), 4), ((1, 1, 1), 8), ((2, 1, 2), 2)])
+def test_accumulated_parts_are_the_whole_batch(
+    shape: tuple[int, int, int], parts: int, one_device: tuple[list[float], Any]
+) -> None:
+    """The parts hold different numbers of scored steps: a mean of their means would be another."""
+    counts = [(batch(0)["weights"][n::parts] > 0).sum() for n in range(parts)]
+    assert len(set(counts)) > 1
+    losses, state = run(shape, config=replace(CONFIG, accumulate=parts))
+    np.testing.assert_allclose(losses, one_device[0], rtol=1e-5)
+    assert_close(state.params, one_device[1].params)
+
+
+def test_the_moving_average_is_one(one_device: tuple[list[float], Any]) -> None:
+    losses, state = run((1, 1, 1), config=replace(CONFIG, ema_decay=0.75))
+    np.testing.assert_allclose(losses, one_device[0], rtol=1e-6)  # nothing learns from it
+    assert_close(state.params, one_device[1].params, 1e-6)
+    trail = [run((1, 1, 1), steps=n)[1].params for n in range(4)]
+    average = trail[0]
+    for params in trail[1:]:
+        average = jax.tree.map(lambda a, p: 0.75 * a + 0.25 * p, average, params)
+    assert_close(state.ema, average, 1e-6)
+    assert state.scored is state.ema and one_device[1].scored is one_device[1].params
+
+
+def test_a_stop_of_one_device_is_seen_by_all() -> None:
+    mesh = make_mesh(MeshConfig(2, 2, 2))
+    optimizer = make_optimizer(CONFIG, 10)
+    step = make_train_step(mesh, TINY, CONFIG, optimizer)
+    with jax.set_mesh(mesh):
+        for asked in (False, True):
+            placed = put_batch(mesh, batch(0), stop=False)
+            flags = np.zeros(8, bool)
+            flags[5] = asked
+            placed["stop"] = jax.device_put(flags, placed["stop"].sharding)
+            _, metrics = step(init_state(mesh, TINY, optimizer, 0), {}, placed)
+            assert bool(metrics["stop"]) == asked
 
 
 def test_golden_shardings_of_parameters_and_moments() -> None:
@@ -125,7 +172,7 @@ def collectives(shape: tuple[int, int, int]) -> Counter[str]:
     state = init_state(mesh, TINY, optimizer, 0)
     step: Any = make_train_step(mesh, TINY, CONFIG, optimizer)
     with jax.set_mesh(mesh):
-        text = step.lower(state, {}, put_batch(mesh, batch(0))).compile().as_text()
+        text = step.lower(state, {}, put_batch(mesh, batch(0), stop=False)).compile().as_text()
     kinds = "all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute"
     return Counter(re.findall(rf"= \S+ ({kinds})(?:-start)?\(", text))
 
@@ -148,6 +195,27 @@ def test_losses_are_the_formulas() -> None:
     np.testing.assert_allclose(step_losses(logits, targets, "bce"), bce, 1e-5)
 
 
+def test_pairwise_loss_is_the_formula() -> None:
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(2, 9)).astype(np.float32)
+    pairs = np.array([[[1, 4], [8, 2], [0, 0]], [[3, 3], [5, 0], [2, 7]]], np.int32)
+    expected = [
+        [-np.log(1 / (1 + np.exp(-(row[b] - row[w])))) for b, w in found]
+        for row, found in zip(logits, pairs, strict=True)
+    ]
+    np.testing.assert_allclose(pair_losses(logits, pairs), expected, rtol=1e-5)
+    data = batch(0, rows=2) | {
+        "pairs": pairs,
+        "pair_weights": np.array([[1, 0.5, 0], [0, 2, 1]], np.float32),
+    }
+    params = tiny_params()
+    found = batch_loss(params, {}, data, TINY, "pairwise")
+    z = decoder.apply(TINY, params, data["tokens"], data["segment_ids"], data["positions"])
+    losses = np.asarray(pair_losses(z, pairs))
+    total = (losses * data["pair_weights"]).sum() / data["pair_weights"].sum()
+    np.testing.assert_allclose(found, total, rtol=1e-5)
+
+
 def test_only_scored_steps_count_in_the_loss() -> None:
     params = tiny_params()
     loss = jax.jit(lambda p, b: batch_loss(p, {}, b, TINY, "mse"))
@@ -157,8 +225,16 @@ def test_only_scored_steps_count_in_the_loss() -> None:
 
 
 def test_schedule_rises_and_falls() -> None:
-    schedule = learning_rate_schedule(TrainingConfig(learning_rate=1.0, warmup_fraction=0.2), 100)
-    assert [round(float(schedule(s)), 3) for s in (0, 10, 20, 60, 100)] == [0, 0.5, 1, 0.5, 0]
+    config = TrainingConfig(learning_rate=1.0, warmup_fraction=0.2)
+    for name, expected in {
+        "linear": [0, 0.5, 1, 0.75, 0.5, 0],
+        "cosine": [0, 0.5, 1, 0.854, 0.5, 0],
+        "constant": [0, 0.5, 1, 1, 1, 1],
+    }.items():
+        schedule = learning_rate_schedule(replace(config, schedule=name), 100)
+        assert [round(float(schedule(s)), 3) for s in (0, 10, 20, 40, 60, 100)] == expected
+    unwarmed = learning_rate_schedule(replace(config, warmup_fraction=0.0), 100)
+    assert float(unwarmed(0)) == 1.0
 
 
 def test_meshes_that_cannot_be_are_refused() -> None:
