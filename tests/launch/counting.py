@@ -22,7 +22,6 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-import orbax.checkpoint as ocp
 import tyro
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
@@ -60,31 +59,43 @@ def count(options: Options, processes: Processes) -> int:
         return total + ones.sum().astype(jnp.int32), stops.sum()
 
     wrong = options.wrong.split(":")
-    with ocp.CheckpointManager(options.out.resolve() / "checkpoints") as manager:
-        total = jax.device_put(jnp.int32(0), whole)
-        begin = manager.latest_step() or 0
-        if begin:
-            abstract = jax.ShapeDtypeStruct((), jnp.int32, sharding=whole)
-            total = manager.restore(begin, args=ocp.args.StandardRestore({"total": abstract}))[
-                "total"
-            ]
-        say(f"pid {os.getpid()}: from step {begin} on {jax.device_count()} devices")
-        for number in range(begin + 1, options.steps + 1):
-            flags = np.full(local, stop.is_set(), np.int32)
-            stops = jax.make_array_from_process_local_data(split, flags)
-            total, asked_by = step(total, stops)
-            asked = int(asked_by)
-            if number == begin + 1:
-                say("stepping")
-            if wrong[0] == str(processes.process_id) and number == int(wrong[1]):
-                go_wrong(wrong[2])
-            if asked or number == options.steps:
-                manager.save(number, args=ocp.args.StandardSave({"total": total}))
-                manager.wait_until_finished()
-                say(f"step {number}: total {int(total)}")
-                return int(number < options.steps)
-            time.sleep(0.02)
+    total = jax.device_put(jnp.int32(0), whole)
+    begin, total = restore(options.out, total)
+    say(f"pid {os.getpid()}: from step {begin} on {jax.device_count()} devices")
+    for number in range(begin + 1, options.steps + 1):
+        flags = np.full(local, stop.is_set(), np.int32)
+        total, asked_by = step(total, jax.make_array_from_process_local_data(split, flags))
+        asked = int(asked_by)
+        if number == begin + 1:
+            say("stepping")
+        if wrong[0] == str(processes.process_id) and number == int(wrong[1]):
+            go_wrong(wrong[2])
+        if asked or number == options.steps:
+            save(options.out, number, total)
+            say(f"step {number}: total {int(total)}")
+            return int(number < options.steps)
+        time.sleep(0.02)
     return 0
+
+
+# Orbax takes a second to import, and most runs fail before they need it.
+def restore(out: Path, total: jax.Array) -> tuple[int, jax.Array]:
+    if not (out / "checkpoints").is_dir():
+        return 0, total
+    import orbax.checkpoint as ocp
+
+    with ocp.CheckpointManager(out.resolve() / "checkpoints") as manager:
+        abstract = {"total": jax.ShapeDtypeStruct((), jnp.int32, sharding=total.sharding)}
+        step = manager.latest_step()
+        return step, manager.restore(step, args=ocp.args.StandardRestore(abstract))["total"]
+
+
+def save(out: Path, step: int, total: jax.Array) -> None:
+    import orbax.checkpoint as ocp
+
+    with ocp.CheckpointManager(out.resolve() / "checkpoints") as manager:
+        manager.save(step, args=ocp.args.StandardSave({"total": total}))
+        manager.wait_until_finished()
 
 
 def go_wrong(how: str) -> None:

@@ -58,15 +58,9 @@ def submitted(folder: Path, *arguments: str, state: str = "RUNNING") -> Process:
     return Process(["bash", str(SBATCH), *arguments], folder / "log", variables)
 
 
-def test_it_ends_when_training_ends(tmp_path: Path) -> None:
-    with started(submitted(tmp_path, "run", "3")) as [job]:
-        assert job.wait() == 0
-        assert "0: step 3: total 6" in job.output and "1: step 3: total 6" in job.output
-        assert "process 1 of 2 (by slurm), coordinator localhost:61447" in job.output
-    assert not (tmp_path / "scontrol").exists()
-
-
-def test_stopped_before_its_end_it_saves_and_is_queued_again(tmp_path: Path) -> None:
+def test_stopped_before_its_end_it_is_queued_again_and_goes_on_until_it_is_done(
+    tmp_path: Path,
+) -> None:
     with started(submitted(tmp_path, "run", "3000")) as [job]:
         job.wait_for("1: stepping")
         job.popen.send_signal(signal.SIGTERM)
@@ -76,6 +70,8 @@ def test_stopped_before_its_end_it_saves_and_is_queued_again(tmp_path: Path) -> 
     assert (tmp_path / "scontrol").read_text() == "requeue 7\n"
     with started(submitted(tmp_path, "run", str(int(saved) + 2))) as [job]:
         assert job.wait() == 0 and f"from step {saved} on 2 devices" in job.output
+        assert "process 1 of 2 (by slurm), coordinator localhost:61447" in job.output
+    assert (tmp_path / "scontrol").read_text() == "requeue 7\n"
 
 
 @pytest.mark.parametrize(
