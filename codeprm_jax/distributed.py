@@ -11,22 +11,25 @@ from __future__ import annotations
 import atexit
 import contextlib
 import ctypes
+import json
 import logging
 import os
 import signal
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 
-from codeprm_jax.files import InputError, RunError
+from codeprm_jax.files import InputError, RunError, listed
 from codeprm_jax.peers import LostPeerError, Peers, join, wait_for_all
 
 logger = logging.getLogger(__name__)
 
 # After a failed collective or barrier: how long to wait for the news of who is gone, in seconds.
 _NEWS_S = 2.0
+_AGREE_S = 300.0  # for process 0 to come to the same point
 
 
 @dataclass(frozen=True)
@@ -89,15 +92,18 @@ def session(hosts: HostsConfig, program: str = "codeprm") -> Iterator[Processes]
       InputError: settings that are incomplete or contradict each other, here or between processes.
       RunError: the others cannot be reached; as LostPeerError, one of them is gone.
     """
+    global _peers
     processes = resolve(hosts, os.environ)
     if processes.coordinator is None:
         yield processes
         return
-    peers = _meet(processes, hosts)
+    _peers = peers = _meet(processes, hosts)
     peers.program = program
     try:
         _start_jax(processes, peers, hosts)
         yield processes
+        peers.done()
+        jax.distributed.shutdown()
     except BaseException as error:
         # What is known to be no consequence of a loss is reported as it is, and at once.
         own = isinstance(error, (InputError, RunError)) or not isinstance(error, Exception)
@@ -108,10 +114,48 @@ def session(hosts: HostsConfig, program: str = "codeprm") -> Iterator[Processes]
         if loss is not None:
             raise LostPeerError(loss) from error
         raise
-    else:
-        peers.done()
-        jax.distributed.shutdown()
-        peers.close()
+    _peers = None
+    peers.close()
+
+
+def agree(name: str, value: Any) -> None:
+    """Makes sure that all processes of the session have the same `value` (JSON of some kB).
+
+    All of them call it, in one order; `name` says what it is, as in "settings" or "data". A process
+    alone agrees with itself.
+
+    Raises:
+      InputError: this process has another value than process 0; names the keys of it that differ.
+      RunError: process 0 did not come to the same point within five minutes.
+    """
+    if _peers is None:
+        return
+    value = json.loads(json.dumps(value))
+    if _peers.process == 0:
+        _peers.tell(name, value)
+        return
+    first = _peers.hear(name, _AGREE_S)
+    if differing := _differing(first, value):
+        which = f" ({listed([d for d in differing if d])})" if any(differing) else ""
+        raise InputError(
+            f"process {_peers.process} on {socket.gethostname()} has other {name} than process 0"
+            f"{which}: give all processes the same arguments and files"
+        )
+
+
+_peers: Peers | None = None  # of the session that is on
+
+
+def _differing(first: Any, second: Any, prefix: str = "") -> list[str]:
+    """Dotted names of what differs in two JSON values."""
+    if isinstance(first, dict) and isinstance(second, dict):
+        names = sorted(first.keys() | second.keys())
+        return [
+            name
+            for key in names
+            for name in _differing(first.get(key), second.get(key), f"{prefix}{key}.")
+        ]
+    return [] if first == second else [prefix.removesuffix(".")]
 
 
 def _reason(error: BaseException) -> str:

@@ -27,7 +27,7 @@ from codeprm_jax.files import InputError, RunError, listed
 
 logger = logging.getLogger(__name__)
 
-MESSAGE_BYTES = 16384
+MESSAGE_BYTES = 65536
 BEAT_S = 5.0  # between two signs of life, or a fifth of the time after which silence is a loss
 GRACE_S = 1.0  # for the main thread to report an error of its own, before the watch ends it
 LEAVE_S = 10.0  # for a process that is on its way out
@@ -47,14 +47,14 @@ class _Link:
         self.socket, self.process, self.host = connection, process, host
         self.done = self.lost = self.closed = False
         self.heard = time.monotonic()
-        self._buffer = b""
+        self._buffer, self._sending = b"", threading.Lock()
 
     def __str__(self) -> str:
         return f"process {self.process} on {self.host}"
 
     def send(self, message: Mapping[str, Any]) -> None:
         """Sends, unless the other end is gone: that is noticed where its end is read."""
-        with contextlib.suppress(OSError):
+        with self._sending, contextlib.suppress(OSError):
             self.socket.sendall(json.dumps(message).encode() + b"\n")
 
     def receive(self) -> list[dict[str, Any]]:
@@ -103,6 +103,8 @@ class Peers:
         self._links, self._silence = links, silence
         self._lost, self._leaving, self._closing = (threading.Event() for _ in range(3))
         self._exit_code = 1
+        self._told: dict[str, Any] = {}
+        self._news = threading.Condition()
         self._speaking, self._said = threading.Lock(), False
         self._thread = threading.Thread(target=self._watch, name="peers", daemon=True)
         self._thread.start()
@@ -112,6 +114,20 @@ class Peers:
         self._lost.wait(seconds)
         return self.loss
 
+    def tell(self, name: str, value: Any) -> None:
+        """In process 0: what the others hear under this name. `value` is plain JSON, and small."""
+        self._send({"kind": "told", "name": name, "value": value})
+
+    def hear(self, name: str, seconds: float) -> Any:
+        """In the others: what process 0 tells. Raises RunError after so many seconds without."""
+        with self._news:
+            if self._news.wait_for(lambda: name in self._told, seconds):
+                return self._told[name]
+        raise RunError(
+            f"process {self.process} waited {seconds:.0f} s for process 0 to say its {name}: is "
+            "process 0 at another point of the command?"
+        )
+
     def fail(self, reason: str, exit_code: int) -> None:
         """Tells the others that this process fails; it must then end, and does within LEAVE_S."""
         self._exit_code = exit_code
@@ -119,7 +135,7 @@ class Peers:
         self._leaving.set()
         if self.loss is None:
             text = f"process {self.process} on {socket.gethostname()} failed: {reason}"
-            self._send({"kind": "failed", "text": text[: MESSAGE_BYTES // 8]})
+            self._send({"kind": "failed", "text": text[:2000]})
 
     def done(self) -> None:
         """Tells the others that this process has nothing more to do: its end is no loss."""
@@ -201,6 +217,10 @@ class Peers:
     def _take(self, link: _Link, message: Mapping[str, Any]) -> None:
         if message["kind"] == "done":
             link.done = True
+        elif message["kind"] == "told":
+            with self._news:
+                self._told[str(message.get("name"))] = message.get("value")
+                self._news.notify_all()
         elif message["kind"] == "failed":
             link.done = True  # it has said all that there is to say
             self._lose(link, str(message.get("text")), resume=bool(message.get("resume")))

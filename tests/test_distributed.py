@@ -15,8 +15,10 @@ import jax
 import pytest
 
 from codeprm_jax import peers
-from codeprm_jax.distributed import HostsConfig, Processes, resolve, session
+from codeprm_jax.commands.train import _settings
+from codeprm_jax.distributed import HostsConfig, Processes, agree, resolve, session
 from codeprm_jax.files import InputError, RunError
+from codeprm_jax.training.config import DataConfig, TrainConfig
 from tests.launch.running import ROOT, Process, counting, environment, free_port, started
 
 FLAGS = HostsConfig("a:1", 4, 3)
@@ -305,6 +307,20 @@ def test_what_one_host_lacks_ends_training_on_all(tmp_path: Path) -> None:
         assert "codeprm train: missing.py does not exist" in processes[1].output
         # It fails itself for want of a dataset; whichever is first, both end.
         assert processes[0].wait() in (1, 2) and processes[0].ended_after < 10
+
+
+def test_other_settings_in_one_process_are_named(tmp_path: Path) -> None:
+    with counting(tmp_path, 3000, [], ["--seed", "1"]) as processes:
+        assert [p.wait() for p in processes] == [1, 2]
+        said = "has other settings than process 0 (training.seed): give all processes the same"
+        assert said in processes[1].output and said in processes[0].output
+
+
+def test_where_data_lies_may_differ_between_hosts() -> None:
+    first = TrainConfig(data=DataConfig(data_dir=Path("a")))
+    assert _settings(first) == _settings(TrainConfig(data=DataConfig(data_dir=Path("b"))))
+    assert _settings(first) != _settings(TrainConfig(data=DataConfig(row_tokens=7)))
+    agree("settings", _settings(first))  # alone
 
 
 def test_a_coordinator_that_cannot_be_reached_is_named(tmp_path: Path) -> None:

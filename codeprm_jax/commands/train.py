@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
 from codeprm_jax.commands.output import say
-from codeprm_jax.distributed import HostsConfig, session
+from codeprm_jax.distributed import HostsConfig, agree, session
 from codeprm_jax.files import InputError
 from codeprm_jax.training.config import TrainConfig
 from codeprm_jax.training.loop import TrainSummary, train
@@ -55,6 +55,7 @@ def prepare(arguments: list[str], prog: str) -> int:
     with session(hosts, prog) as processes:
         preset = TrainCommand(load_preset(Path(arguments[0])), hosts)
         config = tyro.cli(TrainCommand, args=arguments[1:], prog=prog, default=preset).config
+        agree("settings", _settings(config))
         summary = train(config)
         if processes.process_id == 0:  # what all of them know alike, one tells
             _tell(config, summary)
@@ -67,6 +68,13 @@ def _hosts(arguments: list[str], prog: str) -> HostsConfig:
         return HostsConfig()
     found, _ = tyro.cli(_HostsOnly, args=arguments, prog=prog, return_unknown_args=True)
     return found.hosts
+
+
+def _settings(config: TrainConfig) -> dict[str, Any]:
+    """What must be the same everywhere; what is only read may lie elsewhere on another host."""
+    elsewhere = replace(config.data, data_dir=Path(), tokenizer=None)
+    read = None if config.checkpoint is None else Path()
+    return replace(config, data=elsewhere, checkpoint=read).to_json()
 
 
 def _tell(config: TrainConfig, summary: TrainSummary) -> None:

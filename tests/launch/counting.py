@@ -25,7 +25,7 @@ import numpy as np
 import tyro
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from codeprm_jax.distributed import HostsConfig, Processes, session
+from codeprm_jax.distributed import HostsConfig, Processes, agree, session
 from codeprm_jax.files import InputError, RunError
 
 
@@ -36,6 +36,7 @@ class Options:
     out: tyro.conf.Positional[Path]
     steps: tyro.conf.Positional[int]
     wrong: str = ""
+    seed: int = 0
     hosts: HostsConfig = field(default_factory=HostsConfig)
 
 
@@ -111,6 +112,7 @@ def go_wrong(how: str) -> None:
 def main(arguments: list[str]) -> int:
     options = tyro.cli(Options, args=arguments, prog="counting.py")
     with session(options.hosts, "counting.py") as processes:
+        agree("settings", {"training": {"seed": options.seed, "steps": 1}})
         return count(options, processes)
 
 
