@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from codeprm_jax.commands.output import say, table
+from codeprm_jax.data.layout import View
 from codeprm_jax.evaluation.prm_metrics import evaluate_records, prefixes
 from codeprm_jax.files import write_json
 from codeprm_jax.scoring.engine import StepScorer
@@ -14,24 +15,26 @@ from codeprm_jax.traces.dataset import read_split, read_statistics
 TEST_SPLITS = ("test_seen", "test")
 
 
-def main(model: Path, data: Path, out: Path | None = None) -> int:
+def main(model: Path, data: Path, out: Path | None = None, view: View | None = None) -> int:
     """Scores the test splits and prints metrics beside the baselines.
 
     Args:
-      model: run directory of a training, or model directory.
+      model: run directory of a training (RUN@best, RUN@300: another checkpoint than the newest), or
+        model directory.
       data: dataset that codeprm build wrote.
       out: JSON file for all metrics.
+      view: what the model reads; default the fullest that it was trained to read.
     """
-    result = evaluate(model, data)
+    result = evaluate(model, data, view)
     if out is not None:
         write_json(out, result)
     say(describe(result))
     return 0
 
 
-def evaluate(model: Path, data: Path) -> dict[str, Any]:
+def evaluate(model: Path, data: Path, view: View | None = None) -> dict[str, Any]:
     """Metrics on both test splits, by split."""
-    scorer = StepScorer(model)
+    scorer = StepScorer(model, view=view)
     mean = read_statistics(data)["splits"]["train"]["mean_label"][scorer.target]
     trained = {p for r in read_split(data, "train") for p in prefixes(r.trace)}
     splits = {
@@ -41,6 +44,7 @@ def evaluate(model: Path, data: Path) -> dict[str, Any]:
     return {
         "checkpoint_step": scorer.step,
         "target": scorer.target,
+        "view": scorer.view,
         "training_mean": mean,
         "splits": splits,
     }

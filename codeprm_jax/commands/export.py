@@ -25,7 +25,8 @@ def main(
     """Writes a new directory with weights, tokenizer, prm_config.json and a model card.
 
     Args:
-      model: run directory of a training, or a model directory.
+      model: run directory of a training (RUN@best, RUN@300: another checkpoint than the newest), or
+        a model directory.
       out: directory to make.
       format: hf, a token classifier for transformers and TRL, adapters merged; peft, the adapters
         alone; orbax, the parameters as they are.

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import tyro
 
 from codeprm_jax.commands.output import progress_bar, say
-from codeprm_jax.data.layout import ExampleTooLongError, StepInput
+from codeprm_jax.data.layout import ExampleTooLongError, StepInput, View
 from codeprm_jax.data.pipeline import step_input
 from codeprm_jax.files import InputError, append_jsonl, read_valid_prefix
 from codeprm_jax.problems.loading import load_problems
@@ -30,6 +30,7 @@ def main(
     model: Path,
     out: Path,
     problems: str = "bank",
+    view: View | None = None,
 ) -> int:
     """Appends {"id", "problem_id", "scores", "tokens", "model"} for each trace; goes on if stopped.
 
@@ -37,9 +38,10 @@ def main(
 
     Args:
       traces: traces.jsonl or labelled.jsonl.
-      model: run or model directory.
+      model: run or model directory; RUN@best or RUN@300 for another checkpoint than the newest.
       out: JSON Lines file.
       problems: where the statements come from: bank, humaneval:PATH, mbpp:PATH or file:PATH.
+      view: what the model reads; default the fullest that it was trained to read.
     """
     if out.is_dir():
         raise InputError(f"{out} is a folder; name a file")
@@ -47,7 +49,7 @@ def main(
     statements = {p.id: p.public.statement for p in load_problems(problems)}
     if unknown := sorted({t.problem_id for t in found} - statements.keys()):
         raise InputError(f"{traces}: {problems} has no problem {', '.join(unknown[:5])}")
-    scorer = StepScorer(model)
+    scorer = StepScorer(model, view=view)
     done = read_valid_prefix(out)
     if any(record.get("model") != scorer.fingerprint or "id" not in record for record in done):
         raise InputError(f"{out} holds something else than scores of this model; name another file")

@@ -30,7 +30,7 @@ def main(
     """Runs every arm at the same execution budget; run it again to go on.
 
     Args:
-      model: run directory of a training, or model directory.
+      model: run directory of a training (RUN@best: its best checkpoint), or model directory.
       out: folder for results.jsonl and summary.json.
       problems: bank, humaneval:PATH, mbpp:PATH or file:PATH.
       data: dataset the model was trained on; separates seen from unseen problems in the summary.

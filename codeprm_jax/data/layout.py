@@ -14,7 +14,7 @@ text changes nothing.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -199,31 +199,50 @@ class Layout:
           InputError: the model was not trained to read this view.
           ExampleTooLongError: one does not fit; the message gives its length and the limit.
         """
-        view = view or self.config.fullest
-        if view not in self.config.views:
-            raise InputError(
-                f"the model was not trained to read the view {view!r}; it reads "
-                f"{', '.join(self.config.views)}"
-            )
-        texts: list[str] = []
-        for item in inputs:
-            texts += [item.statement, *item.thoughts]
-            texts += [item.program] if view != "thoughts" else []
-            texts += _feedback_texts(item) if view == "feedback" else []
-        ids = iter(self.tokenizer.encode(texts))
-        return [self._assemble(item, view, ids) for item in inputs]
+        examples = []
+        for found in self.lay_out_each(inputs, (view or self.config.fullest,)):
+            if isinstance(found, ExampleTooLongError):
+                raise found
+            examples += found
+        return examples
 
-    def _assemble(self, item: StepInput, view: View, ids: Iterator[list[int]]) -> Example:
+    def lay_out_each(
+        self, inputs: Sequence[StepInput], views: Sequence[View]
+    ) -> list[list[Example] | ExampleTooLongError]:
+        """The examples of each input, one a view, or why one of them does not fit.
+
+        Every distinct text is tokenised once, whatever it occurs in.
+
+        Raises InputError if the model was not trained to read a view.
+        """
+        if unknown := set(views) - set(self.config.views):
+            raise InputError(
+                f"the model was not trained to read the view {', '.join(map(repr, unknown))}; it "
+                f"reads {', '.join(self.config.views)}"
+            )
+        texts = dict.fromkeys(text for item in inputs for v in views for text in _texts(item, v))
+        ids = dict(zip(texts, self.tokenizer.encode(list(texts)), strict=True))
+        return [self._lay_out_one(item, views, ids) for item in inputs]
+
+    def _lay_out_one(
+        self, item: StepInput, views: Sequence[View], ids: Mapping[str, list[int]]
+    ) -> list[Example] | ExampleTooLongError:
+        try:
+            return [self._assemble(item, view, ids) for view in views]
+        except ExampleTooLongError as error:
+            return error
+
+    def _assemble(self, item: StepInput, view: View, ids: Mapping[str, list[int]]) -> Example:
         mark, markers = self._markers, [self._markers["problem"], self._markers["thoughts"]]
-        pieces = [next(ids)]  # what may be shortened: statement, program, feedback
-        thoughts = [next(ids) for _ in item.thoughts]
+        pieces = [ids[item.statement]]  # what may be shortened: statement, program, feedback
+        thoughts = [ids[thought] for thought in item.thoughts]
         listed = [t + self._newline for t in thoughts]
         tagged = [[*t, self.tag] for t in thoughts]
         if view != "thoughts":
-            pieces.append(next(ids))
+            pieces.append(ids[item.program])
             markers += [*listed, mark["program"], mark["review"]]
         if view == "feedback":
-            failures = [self._cut(next(ids), MAX_FAILURE_TOKENS) for _ in _feedback_texts(item)]
+            failures = [self._cut(ids[t], MAX_FAILURE_TOKENS) for t in _feedback_texts(item)]
             pieces.append([i for failure in failures for i in failure + self._newline])
             markers.append(mark["feedback_marker"])
         fixed = sum(map(len, tagged)) + sum(map(len, markers))
@@ -266,6 +285,12 @@ class Layout:
         head = kept - kept // 2
         tail = ids[len(ids) - kept // 2 :] if kept // 2 else []
         return (ids[:head] + self._ellipsis + tail)[:limit]
+
+
+def _texts(item: StepInput, view: View) -> list[str]:
+    texts = [item.statement, *item.thoughts]
+    texts += [item.program] if view != "thoughts" else []
+    return texts + (_feedback_texts(item) if view == "feedback" else [])
 
 
 def _feedback_texts(item: StepInput) -> list[str]:

@@ -23,6 +23,8 @@ from codeprm_jax.traces.trace import Trace
 
 logger = logging.getLogger(__name__)
 
+_CHUNK = 4096  # traces whose texts are tokenised together, by all cores
+
 
 def step_input(record: Record) -> StepInput:
     """What the PRM reads of a labelled trace: no private test, no count."""
@@ -85,15 +87,16 @@ def lay_out_records(
     """
     kept: list[Trace] = []
     examples: dict[View, list[Example]] = {view: [] for view in layout.config.views}
-    for record in records:
-        try:
-            laid_out = [layout.lay_out([step_input(record)], view) for view in examples]
-        except ExampleTooLongError as error:
-            logger.warning("trace %s refused: %s", record.trace.id, error)
-            continue
-        kept.append(record.trace)
-        for found, (example,) in zip(examples.values(), laid_out, strict=True):
-            found.append(example)
+    for start in range(0, len(records), _CHUNK):
+        chunk = records[start : start + _CHUNK]
+        laid_out = layout.lay_out_each([step_input(r) for r in chunk], layout.config.views)
+        for record, found in zip(chunk, laid_out, strict=True):
+            if isinstance(found, ExampleTooLongError):
+                logger.warning("trace %s refused: %s", record.trace.id, found)
+                continue
+            kept.append(record.trace)
+            for of_view, example in zip(examples.values(), found, strict=True):
+                of_view.append(example)
     if not kept:
         raise InputError(
             f"none of {len(records)} traces fits into {layout.config.max_tokens} tokens; "

@@ -55,9 +55,11 @@ class StepScorer:
       mesh: devices; default all, as replicas.
       tokens_per_batch: padded tokens in a full batch.
       attention: implementation, see `model.attention`; rows hold one example each.
+      view: what the model reads of a trace; default the fullest that it was trained to read.
 
     Raises:
-      InputError: `path` holds no model, or the attention does not do what it needs here.
+      InputError: `path` holds no model, or one that was not trained to read this view, or the
+        attention does not do what it needs here.
     """
 
     def __init__(
@@ -66,13 +68,18 @@ class StepScorer:
         mesh: Mesh | None = None,
         tokens_per_batch: int = 8192,
         attention: Implementation = "auto",
+        view: View | None = None,
     ) -> None:
         self.mesh = mesh or make_mesh()
         model = load_model(path, self.mesh)
         self.layout, self.target = model.directory.layout, model.directory.target
         self.step = model.step
         self._params = model.params
+        self.view = view or self.layout.config.fullest
+        self.layout.lay_out([], self.view)  # refuses a view that it was not trained to read
         digest = fingerprint(model)
+        if self.view != self.layout.config.fullest:
+            digest += f", view {self.view}"
         self.fingerprint = digest if self.step is None else f"step {self.step}, {digest}"
         config = replace(model.config, attention=attention)
         check_config(config, self.mesh, packed=False)
@@ -85,13 +92,13 @@ class StepScorer:
         """One StepScores for each input, in order.
 
         Args:
-          view: what the model reads of them; default the fullest that it was trained to read.
+          view: what the model reads of them; default the scorer's.
 
         Raises:
           InputError: a view that it was not trained to read.
           ExampleTooLongError: a trace that cannot be laid out within the model's limit.
         """
-        examples = self.layout.lay_out(inputs, view)
+        examples = self.layout.lay_out(inputs, view or self.view)
         by_bucket: dict[int, list[int]] = defaultdict(list)
         for index, example in enumerate(examples):
             by_bucket[next(b for b in self.buckets if b >= example.length)].append(index)

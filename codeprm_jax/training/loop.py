@@ -68,7 +68,7 @@ def train(config: TrainConfig) -> TrainSummary:
       TrainingError: the loss is not finite.
     """
     run, training = Path(config.training.out), config.training
-    writes = jax.process_index() == 0
+    writes, alone = jax.process_index() == 0, jax.process_count() == 1
 
     # Data: read once, tokenised once, packed by a plan.
     mesh = make_mesh(config.mesh)
@@ -173,6 +173,8 @@ def train(config: TrainConfig) -> TrainSummary:
             last = step == total
             due = last or step % training.evaluate_every == 0
             saved = last or step % training.checkpoint_every == 0
+            if alone:  # nobody has to agree
+                stopping |= stop.signal is not None
             while len(unread) > (0 if due or saved or stopping else 1):
                 stopping |= finish(*unread.pop(0))
             if due and not stopping:

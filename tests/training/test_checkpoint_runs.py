@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import ast
 import json
-import os
 import re
 import shutil
-import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -32,7 +30,6 @@ from codeprm_jax.model.weights import load_params
 from codeprm_jax.scoring.engine import StepScorer
 from codeprm_jax.sharding import MeshConfig, make_mesh
 from codeprm_jax.traces.dataset import Record
-from codeprm_jax.training import loop
 from codeprm_jax.training.config import DataConfig, TrainConfig, TrainingConfig
 from codeprm_jax.training.export import export
 from codeprm_jax.training.loop import train
@@ -46,6 +43,7 @@ from codeprm_jax.training.model_directory import (
 from codeprm_jax.training.start import first_state, prepare_run
 from codeprm_jax.training.step import make_optimizer
 from tests.checkpoints import make_checkpoint
+from tests.training.test_loop import signalling
 
 LORA = LoraConfig(rank=4, alpha=8.0, dropout=0.1, targets=("q_proj", "v_proj", "down_proj"))
 
@@ -131,15 +129,8 @@ def test_an_interrupted_run_of_adapters_goes_on_bit_for_bit(
     adapted: Path, base: Path, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Dropout included: what a step drops depends on the step."""
-    out, calls, real = tmp_path / "stopped", [], loop.put_batch
-
-    def signalling(*args: Any) -> Any:
-        calls.append(1)
-        if len(calls) == 3:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return real(*args)
-
-    monkeypatch.setattr(loop, "put_batch", signalling)
+    out = tmp_path / "stopped"
+    signalling(monkeypatch, at=3)
     assert train(config(base, data_dir, out)).stopped_by is not None
     monkeypatch.undo()
     train(config(base, data_dir, out))

@@ -11,6 +11,7 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -19,6 +20,7 @@ import pytest
 from codeprm_jax.files import InputError, read_json, read_jsonl, write_json
 from codeprm_jax.model.config import ModelConfig
 from codeprm_jax.sharding import MeshConfig, make_mesh
+from codeprm_jax.traces.dataset import read_split
 from codeprm_jax.training import loop
 from codeprm_jax.training.config import DataConfig, TrainConfig, TrainingConfig
 from codeprm_jax.training.loop import train
@@ -49,6 +51,19 @@ def finished(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def params_of(run: Path) -> list[np.ndarray]:
     loaded = load_model(run, make_mesh())
     return [np.asarray(x) for x in jax.tree.leaves(loaded.params)]
+
+
+def signalling(patch: pytest.MonkeyPatch, at: int) -> None:
+    """SIGTERM arrives while the `at`-th batch is placed."""
+    real, calls = loop.put_batch, []
+
+    def put(*arguments: Any) -> Any:
+        calls.append(1)
+        if len(calls) == at:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return real(*arguments)
+
+    patch.setattr(loop, "put_batch", put)
 
 
 def losses_of(run: Path) -> list[tuple[int, float]]:
@@ -107,16 +122,7 @@ def test_sigterm_saves_and_the_next_start_goes_on(
     finished: Path, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "stopped"
-    real = loop.put_batch
-    calls = []
-
-    def signalling(*args: object) -> object:
-        calls.append(1)
-        if len(calls) == 3:  # not a step with a checkpoint of its own
-            os.kill(os.getpid(), signal.SIGTERM)
-        return real(*args)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(loop, "put_batch", signalling)
+    signalling(monkeypatch, at=3)  # not a step with a checkpoint of its own
     assert threading.current_thread() is threading.main_thread()
     summary = train(config(data_dir, out))
     assert summary.stopped_by == signal.SIGTERM and summary.steps in (3, 4)
@@ -145,9 +151,80 @@ def test_another_dataset_in_the_same_folder_is_refused(data_dir: Path, tmp_path:
         train(settings)
 
 
-def test_a_loss_that_is_not_finite_stops_the_run(data_dir: Path, tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match=r"not finite|loss is"):
-        train(config(data_dir, tmp_path / "nan", learning_rate=1e30, loss="bce"))
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_its_traces(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "nan"
+    settings = config(data_dir, out, learning_rate=1e30, loss="bce", evaluate_every=100)
+    with pytest.raises(TrainingError, match=r"at step \d+ the loss is .*Started again"):
+        train(settings)
+    (path,) = (out / "diverged").iterdir()
+    said = read_json(path)
+    step = said["step"]
+    assert path.name == f"step-{step}.json" and said["last_checkpoint"] < step
+    assert [s for s, _ in losses_of(out)] == list(range(1, step))
+    known = {r.trace.id for r in read_split(data_dir, "train")}
+    named = [t["trace"] for row in said["rows"] for t in row]
+    assert len(said["rows"]) == 8 and set(named) <= known and len(named) > 8
+    assert (
+        "nan" in said["figures"]["loss"]
+        or "inf" in said["figures"]["loss"] + said["figures"]["grad_norm"]
+    )
+
+
+def test_a_transfer_that_is_not_named_is_an_error(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch that stayed on the host would be copied anew, unseen, by every step."""
+    monkeypatch.setattr(
+        loop, "put_batch", lambda mesh, batch, *_: batch | {"stop": np.zeros(8, bool)}
+    )
+    with pytest.raises(Exception, match="Disallowed host-to-device transfer"):
+        train(config(data_dir, tmp_path / "run"))
+
+
+def test_figures_of_speed_are_what_they_say(finished: Path) -> None:
+    records = [r for r in read_jsonl(finished / "metrics.jsonl") if r["split"] == "train"]
+    for record in records:
+        rates = ("tokens_per_second", "scored_steps_per_second")
+        assert record["tokens"] / record["seconds"] == pytest.approx(record[rates[0]])
+        assert record["steps"] / record["seconds"] == pytest.approx(record[rates[1]])
+        assert record["tokens"] <= 8 * 1024
+
+
+def test_a_profile_of_some_steps_is_written(
+    data_dir: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    out = tmp_path / "run"
+    settings = config(data_dir, out, epochs=2, profile_steps=(2, 3), evaluate_every=100)
+    with caplog.at_level("INFO", "codeprm_jax"):
+        train(settings)
+    assert list((out / "profile").rglob("*.xplane.pb"))
+    assert "train step compiled in" in caplog.text
+    # It is no setting of the run: the same run may be profiled elsewhere, or not.
+    assert train(replace(settings, training=replace(settings.training, profile_steps=None)))
+
+
+def test_a_validation_that_a_stop_left_out_is_made_up_for(
+    finished: Path, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SIGTERM arrives with a validation due: it saves at once, and the next start validates."""
+    out = tmp_path / "stopped"
+    signalling(monkeypatch, at=4)
+    assert train(config(data_dir, out)).steps == 4
+    monkeypatch.undo()
+    assert not [r for r in read_jsonl(out / "metrics.jsonl") if r["split"] == "validation"]
+    train(config(data_dir, out))
+    ours, theirs = (read_jsonl(run / "metrics.jsonl") for run in (out, finished))
+    for split in ("train", "validation"):
+        assert [_figures(r) for r in ours if r["split"] == split] == [
+            _figures(r) for r in theirs if r["split"] == split
+        ]
+
+
+def _figures(record: dict[str, Any]) -> dict[str, Any]:
+    """Without what depends on the clock."""
+    return {k: v for k, v in record.items() if "second" not in k}
 
 
 def test_missing_data_is_a_clear_error(tmp_path: Path) -> None:
