@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs train.sbatch on a real SLURM, of this one machine, and checks what it promises; 2 minutes.
+# Runs train.sbatch on a real SLURM, of this one machine, and checks what it promises, in two minutes.
 #
 #   sudo PATH="$PATH" launch/slurm/check.sh          from an environment with codeprm-jax in it
 #
@@ -77,7 +77,7 @@ job=$(submit resumed 2500 --time 1 --signal B:TERM@25)
 wait_for "$work/resumed.log" "goes back to the queue" 90
 wait_for_state "$job" PENDING 30
 saved=$(sed -n 's/^0: step \([0-9]*\): total.*/\1/p' "$work/resumed.log")
-scontrol update JobId="$job" StartTime=now TimeLimit=5 # SLURM would wait two minutes
+scontrol update JobId="$job" TimeLimit=5
 wait_for "$work/resumed.log" "0: step 2500: total 5000" 180
 wait_for_state "$job" COMPLETED 60
 grep -q "0: pid .*: from step $saved on 2 devices" "$work/resumed.log"
