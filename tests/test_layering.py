@@ -13,7 +13,13 @@ ROOT = Path(__file__).resolve().parents[1]
 # Lowest first; a module may import from its own floor and from those below.
 FLOORS: list[set[str]] = [
     {"sandbox_runner", "codeprm_jax", "codeprm_jax.files", "codeprm_jax.libtpu"},
-    {"codeprm_jax.sharding", "codeprm_jax.json_dataclass", "codeprm_jax.accelerators"},
+    {
+        "codeprm_jax.sharding",
+        "codeprm_jax.accelerators",
+        "codeprm_jax.json_dataclass",
+        "codeprm_jax.peers",
+        "codeprm_jax.distributed",
+    },
     {"codeprm_jax.problems", "codeprm_jax.model"},
     {"codeprm_jax.traces"},
     {"codeprm_jax.policies", "codeprm_jax.data"},

@@ -15,6 +15,7 @@ import jax
 from tqdm import tqdm
 
 from codeprm_jax.data.pipeline import BatchStream, PackedData, lay_out_records, tokenizer_for
+from codeprm_jax.distributed import agree
 from codeprm_jax.files import InputError, stable_seed
 from codeprm_jax.model import attention, lora
 from codeprm_jax.sharding import batch_divisor, make_mesh
@@ -81,6 +82,7 @@ def train(config: TrainConfig) -> TrainSummary:
     attention.check_config(config.model, mesh, packed=True)
     train_records = read_split(config.data.data_dir, "train")
     dataset = stable_seed(read_statistics(config.data.data_dir))  # tells one from another
+    agree("data", dataset)
     layout, model, base = prepare_run(
         run, config, dataset, lambda: tokenizer_for(train_records, config.data.vocab_size)
     )
