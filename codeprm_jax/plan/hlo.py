@@ -159,21 +159,25 @@ def trip_count(module: Module, loop: Instruction) -> int:
     """How often the body of a `while` runs.
 
     From XLA's annotation, or else from the condition, which compares a counter that starts at zero
-    and rises by one with a constant. Raises HloError where it has another form.
+    with a constant, and from the body, which adds a constant to it: 1, or 2 where the compiler
+    unrolled a loop by two. Raises HloError where it has another form.
     """
     if known := re.search(r'"?known_trip_count"?:\s*\{\s*"?n"?:\s*"?(\d+)', loop.attributes):
         return int(known[1])
-    constants = set()
+    constants, counters = set(), set()
     pending = [loop.called_as("condition")]
     while pending:
         computation = module.computations[pending.pop()]
         for instruction in computation.instructions.values():
             pending += instruction.called
             if instruction.opcode == "constant" and instruction.arrays[0].dtype in ("s32", "u32"):
-                constants.add(int(instruction.attributes.split(")", 1)[0]))
-    if len(constants) != 1:
+                constants.add(_constant(instruction))
+            elif instruction.opcode == "get-tuple-element":
+                counters.add(_index(instruction))
+    if len(constants) != 1 or len(counters) != 1:
         raise HloError(f"%{loop.name}: the trip count of this loop is not found")
-    return constants.pop()
+    step = _step(module.computations[loop.called_as("body")], counters.pop())
+    return -(-constants.pop() // step)
 
 
 def replica_group(instruction: Instruction, num_devices: int) -> tuple[int, ...]:
@@ -196,6 +200,33 @@ def replica_group(instruction: Instruction, num_devices: int) -> tuple[int, ...]
     if listed := re.search(r"replica_groups=\{\{([\d,]+)\}", text):
         return tuple(int(i) for i in listed[1].split(","))
     return tuple(range(num_devices))
+
+
+def _step(body: Computation, counter: int) -> int:
+    """What a loop's body adds to this element of its state."""
+    value, step = body.instructions[body.root.operands[counter]], 0
+    while value.opcode != "get-tuple-element":
+        operands = [body.instructions[name] for name in value.operands]
+        added = [o for o in operands if o.opcode == "constant"]
+        others = [o for o in operands if o.opcode != "constant"]
+        if value.opcode not in ("add", "copy", "bitcast") or len(others) != 1:
+            raise HloError(f"%{value.name}: the step of a loop's counter is not found")
+        step += sum(map(_constant, added))
+        value = others[0]
+    if _index(value) != counter or step < 1:
+        raise HloError(f"%{value.name}: the step of a loop's counter is not found")
+    return step
+
+
+def _constant(instruction: Instruction) -> int:
+    return int(instruction.attributes.split(")", 1)[0])
+
+
+def _index(instruction: Instruction) -> int:
+    found = re.search(r"index=(\d+)", instruction.attributes)
+    if found is None:
+        raise HloError(f"%{instruction.name} has no index")
+    return int(found[1])
 
 
 def _mesh_group(sizes: dict[str, int], axes: list[tuple[str, str, str]]) -> tuple[int, ...]:

@@ -126,6 +126,14 @@ channel_id=3, source_target_pairs={{0,1},{1,2}}
     ]
 
 
+def test_a_loop_that_was_unrolled_by_two_runs_half_as_often() -> None:
+    text = V5P_SCAN.read_text().replace(
+        "%constant.1.clone.1..sunk = s32[]{:T(128)} constant(1)",
+        "%constant.1.clone.1..sunk = s32[]{:T(128)} constant(2)",
+    )
+    assert count(parse(text), 4).flops == 3 * 2 * 128 * 512 * 512
+
+
 def test_what_is_not_understood_is_said() -> None:
     with pytest.raises(HloError, match="no ENTRY"):
         parse("not a program")
