@@ -18,7 +18,7 @@ config = TrainConfig(
         vocab_size=4096,
         views=ViewConfig(thoughts=1.0, feedback=0.0),
         label=LabelConfig(target="success_rate"),
-        row_tokens=512,
+        row_tokens=1024,
     ),
     model=ModelConfig(
         hidden_size=96,
@@ -31,7 +31,7 @@ config = TrainConfig(
     training=TrainingConfig(
         out=Path("runs/train"),
         epochs=8,
-        batch_rows=8,
+        batch_rows=4,
         learning_rate=3e-3,
         loss="bce",
         evaluate_every=50,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,7 @@ def training_config(data_dir: Path, out: Path, epochs: int, seed: int) -> TrainC
             vocab_size=4096,
             views=ViewConfig(thoughts=1.0, feedback=0.0),
             label=LabelConfig(target="success_rate"),
-            row_tokens=512,
+            row_tokens=1024,
         ),
         model=ModelConfig(
             hidden_size=96,
@@ -64,7 +64,7 @@ def training_config(data_dir: Path, out: Path, epochs: int, seed: int) -> TrainC
         training=TrainingConfig(
             out=out,
             epochs=epochs,
-            batch_rows=8,
+            batch_rows=4,
             learning_rate=3e-3,
             loss="bce",
             evaluate_every=50,
@@ -140,7 +140,7 @@ def main(
         return ", ".join(f"{k} {v['traces']}" for k, v in statistics["splits"].items())
 
     def train_model() -> str:
-        summary = train(training)
+        summary = train(on_all_devices(training))
         if summary.stopped_by is not None:
             raise KeyboardInterrupt
         return (
@@ -184,6 +184,15 @@ def main(
     say(table(("stage", "seconds"), [*rows, ("all", f"{stages.seconds:.1f}")]))
     say(f"\nreport: {page}")
     return 0
+
+
+def on_all_devices(config: TrainConfig) -> TrainConfig:
+    """The config with as many rows a step as the devices here need at least: one each."""
+    import jax
+
+    devices = jax.device_count()
+    rows = -(-config.training.batch_rows // devices) * devices
+    return replace(config, training=replace(config.training, batch_rows=rows))
 
 
 class Stages:

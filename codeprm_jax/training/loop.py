@@ -101,6 +101,7 @@ def train(config: TrainConfig) -> TrainSummary:
     held_out = lay_out_records(
         read_split(config.data.data_dir, "validation"), layout, config.data.label
     )
+    _say_how_packed(stream, row_tokens)
     validation = {v: PackedData(held_out, v, row_tokens) for v in layout.config.views}
     fullest = layout.config.fullest
     total = stream.num_batches
@@ -194,6 +195,21 @@ def train(config: TrainConfig) -> TrainSummary:
     # Another process may have been asked, as a scheduler asks: by SIGTERM.
     stopped_by = (stop.signal or signal.SIGTERM) if stopping else None
     return TrainSummary(step, metrics, rate.median_tokens_per_second, stopped_by)
+
+
+def _say_how_packed(stream: BatchStream, row_tokens: int) -> None:
+    plan = stream.first_epoch.plan
+    padding = 100 * (1 - plan.utilisation)
+    traces, rows = len(plan.lengths), len(plan.rows)
+    logger.info("%d traces in %d rows, %.1f %% padding", traces, rows, padding)
+    if padding > 10 and traces < 4 * rows:
+        logger.warning(
+            "rows of %d tokens hold %.1f traces each and waste %.0f %%: a larger data.row_tokens "
+            "with fewer training.batch_rows trains faster",
+            row_tokens,
+            traces / rows,
+            padding,
+        )
 
 
 def _diverged(

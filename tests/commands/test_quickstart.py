@@ -11,6 +11,7 @@ import time
 from html.parser import HTMLParser
 from pathlib import Path
 
+import jax
 import pytest
 
 from codeprm_jax.commands import quickstart
@@ -70,6 +71,12 @@ def interrupted_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, lis
     output, errors = process.communicate(timeout=280)
     assert process.returncode == 0, errors
     return out, said, output
+
+
+def test_every_device_gets_a_row(tmp_path: Path) -> None:
+    config = quickstart.training_config(tmp_path, tmp_path, 1, 0)
+    assert config.training.batch_rows == 4  # what the figures of the README are made with
+    assert quickstart.on_all_devices(config).training.batch_rows == jax.device_count() == 8
 
 
 @pytest.mark.slow
