@@ -94,7 +94,9 @@ class Linear(nnx.Module):
 
     def __call__(self, x: jax.Array, dropout_key: jax.Array | None = None) -> jax.Array:
         """[..., inputs] -> [..., outputs]; without a key nothing is dropped."""
-        x = x.astype(self.dtype)
+        # As one matrix: XLA's CPU code copies a transposed [batch, length, inputs] for the kernel's
+        # gradient, which took longer than the products themselves.
+        rows, x = x.shape[:-1], x.astype(self.dtype).reshape(-1, x.shape[-1])
         y = x @ self.kernel[...].astype(self.dtype)
         if self.bias is not None:
             y = y + self.bias[...].astype(self.dtype)
@@ -104,7 +106,7 @@ class Linear(nnx.Module):
                 x = jnp.where(kept, x / (1 - self.lora.dropout), 0)
             low = x @ self.lora_a[...].astype(self.dtype)
             y = y + low @ self.lora_b[...].astype(self.dtype) * self.lora.scale
-        return y
+        return y.reshape(*rows, -1)
 
 
 class Attention(nnx.Module):
