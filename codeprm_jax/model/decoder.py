@@ -2,7 +2,8 @@
 
 NNX defines the modules and their initial values; `create` splits them once into a graph definition
 and a nested dict of arrays, and all later code is plain JAX on that dict. Layers are stacked along
-a leading axis and scanned: one layer is compiled, however many there are.
+a leading axis and scanned: one layer is compiled, however many there are. On a CPU the few layers
+of a small model are written out instead: what a scan keeps for its backward pass is copied there.
 """
 
 from __future__ import annotations
@@ -13,13 +14,15 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.sharding import get_abstract_mesh
 
-from codeprm_jax.model.attention import attend
+from codeprm_jax.model.attention import attend, platform
 from codeprm_jax.model.config import PROJECTIONS, ModelConfig
 from codeprm_jax.model.rope import rotate
 from codeprm_jax.sharding import constrain
 
 Params = dict[str, Any]
+UNROLLED_LAYERS = 8  # at most, on a CPU; docs/training_speed.md has times of steps and compiling
 Keys = Callable[[str], jax.Array | None]  # the dropout key of a projection, None for no dropout
 
 
@@ -255,7 +258,15 @@ class ProcessRewardModel(nnx.Module):
             policy = jax.checkpoint_policies.dots_with_no_batch_dims_saveable
             layer = jax.checkpoint(layer, policy=policy if config.remat == "dots" else None)
         keys = None if dropout_key is None else jax.random.split(dropout_key, config.num_layers)
-        x, _ = jax.lax.scan(layer, x, (stacked, keys))
+        if config.num_layers <= UNROLLED_LAYERS and platform(get_abstract_mesh()) == "cpu":
+            # Split, not indexed: the derivative is one concatenation, not a sum of padded layers.
+            leaves, tree = jax.tree.flatten(stacked)
+            columns = [jax.lax.split(leaf, [1] * config.num_layers) for leaf in leaves]
+            for number, row in enumerate(zip(*columns, strict=True)):
+                params = jax.tree.unflatten(tree, [leaf[0] for leaf in row])
+                x, _ = layer(x, (params, None if keys is None else keys[number]))
+        else:
+            x, _ = jax.lax.scan(layer, x, (stacked, keys))
         return self.norm(x)
 
     def __call__(
