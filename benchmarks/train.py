@@ -96,14 +96,14 @@ _SMALL = ModelConfig(
     hidden_size=96, intermediate_size=256, num_layers=2, num_heads=3, num_kv_heads=3, head_dim=32
 )
 _LARGER = ModelConfig(
-    hidden_size=384, intermediate_size=1024, num_layers=6, num_heads=6, num_kv_heads=2, head_dim=64
+    hidden_size=384, intermediate_size=1024, num_layers=4, num_heads=6, num_kv_heads=2, head_dim=64
 )
 _HALF = {"dtype": "bfloat16", "remat": "dots"}
 _LORA = LoraConfig(rank=16, dropout=0.0)
 _TINY = replace(ModelConfig(), vocab_size=512, hidden_size=64, intermediate_size=128, **_HALF)
 CASES = {
     "quickstart": Case(_SMALL, PLAIN, 512, 8, rounds=9, steps=4),
-    "larger": Case(_LARGER, FEEDBACK, 1536, 4, rounds=5, steps=1),
+    "larger": Case(_LARGER, FEEDBACK, 1536, 2, rounds=7, steps=1),
     "1.5B": Case(
         replace(QWEN25_CODER["1.5B"], **_HALF), FEEDBACK, 2048, 8, 3, 4, True, tolerance=2e-2
     ),
