@@ -3,7 +3,7 @@
 NNX defines the modules and their initial values; `create` splits them once into a graph definition
 and a nested dict of arrays, and all later code is plain JAX on that dict. Layers are stacked along
 a leading axis and scanned: one layer is compiled, however many there are. On a CPU the few layers
-of a small model are written out instead: what a scan keeps for its backward pass is copied there.
+of a small model are written out in training: what a scan keeps for its backward pass is copied.
 """
 
 from __future__ import annotations
@@ -244,6 +244,7 @@ class ProcessRewardModel(nnx.Module):
         positions: jax.Array,
         dropout_key: jax.Array | None = None,
         packed: bool = True,
+        derived: bool = False,
     ) -> jax.Array:
         """The normalised last hidden states, [batch, length, embed] in the compute dtype."""
         config, context = self.config, Context(segment_ids, positions, packed)
@@ -258,7 +259,8 @@ class ProcessRewardModel(nnx.Module):
             policy = jax.checkpoint_policies.dots_with_no_batch_dims_saveable
             layer = jax.checkpoint(layer, policy=policy if config.remat == "dots" else None)
         keys = None if dropout_key is None else jax.random.split(dropout_key, config.num_layers)
-        if config.num_layers <= UNROLLED_LAYERS and platform(get_abstract_mesh()) == "cpu":
+        few = config.num_layers <= UNROLLED_LAYERS
+        if derived and few and platform(get_abstract_mesh()) == "cpu":
             # Split, not indexed: the derivative is one concatenation, not a sum of padded layers.
             leaves, tree = jax.tree.flatten(stacked)
             columns = [jax.lax.split(leaf, [1] * config.num_layers) for leaf in leaves]
@@ -276,6 +278,7 @@ class ProcessRewardModel(nnx.Module):
         positions: jax.Array,
         dropout_key: jax.Array | None = None,
         packed: bool = True,
+        derived: bool = False,
     ) -> jax.Array:
         """Value logits, float32[batch, length]; sigmoid gives a score in [0, 1].
 
@@ -285,8 +288,9 @@ class ProcessRewardModel(nnx.Module):
           positions: int32[batch, length], from 0 in each example.
           dropout_key: a PRNG key in training with adapters; without it nothing is dropped.
           packed: False promises one example a row, with padding at its end.
+          derived: whether a derivative will be taken; it changes speed alone.
         """
-        hidden = self.hidden_states(tokens, segment_ids, positions, dropout_key, packed)
+        hidden = self.hidden_states(tokens, segment_ids, positions, dropout_key, packed, derived)
         return self.score(hidden)
 
 
@@ -304,9 +308,10 @@ def apply(
     positions: jax.Array,
     dropout_key: jax.Array | None = None,
     packed: bool = True,
+    derived: bool = False,
 ) -> jax.Array:
     """`ProcessRewardModel` with these parameters: value logits, float32[batch, length]."""
-    return bind(config, params)(tokens, segment_ids, positions, dropout_key, packed)
+    return bind(config, params)(tokens, segment_ids, positions, dropout_key, packed, derived)
 
 
 def bind(config: ModelConfig, params: Params) -> ProcessRewardModel:

@@ -94,6 +94,7 @@ def batch_loss(
         batch["segment_ids"],
         batch["positions"],
         dropout_key,
+        derived=True,
     )
     weighted = batch["weights"] * step_losses(logits, batch["targets"], loss)
     return weighted.sum() / jnp.maximum(batch["weights"].sum(), 1e-6)
