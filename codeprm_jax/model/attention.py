@@ -69,7 +69,7 @@ def attend(
       InputError: the implementation cannot do what is asked; see `check`.
     """
     mesh = jax.sharding.get_abstract_mesh()
-    name = resolve(implementation, _platform(mesh), packed=packed, sliding_window=sliding_window)
+    name = resolve(implementation, platform(mesh), packed=packed, sliding_window=sliding_window)
     check(
         name,
         packed=packed,
@@ -164,8 +164,11 @@ def check_config(config: ModelConfig, mesh: Mesh, *, packed: bool) -> None:
     )
 
 
-def _platform(mesh: AbstractMesh) -> str:
-    # A mesh of a topology that is not there (compiling ahead of time) knows its platform too.
+def platform(mesh: AbstractMesh) -> str:
+    """That of the mesh's devices, or of JAX's default backend where there is no mesh.
+
+    A mesh of a topology that is not there (compiling ahead of time) knows its platform too.
+    """
     device = mesh.abstract_device
     return device.platform if device is not None else jax.default_backend()
 

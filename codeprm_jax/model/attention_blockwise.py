@@ -26,6 +26,9 @@ from jax import lax
 # A tile has at most this many rows (queries x group) where blocks of 128 queries allow it.
 _ROWS = 768
 _KEYS = 512
+# Rows of at most this many tokens are mostly packed with shorter examples: small square tiles, of
+# which many are skipped, take half the time of large ones, which cover the row.
+_SHORT, _SHORT_TILE = 512, 128
 # Bytes of the tiles of all chains of a loop body: what two cores' second-level caches hold.
 _TILE_BYTES = 4 << 20
 
@@ -61,11 +64,14 @@ class _Plan(NamedTuple):
 def _plan(batch: int, length: int, heads: int, kv_heads: int) -> _Plan:
     group = heads // kv_heads
     largest = 256 if 256 * group <= _ROWS else 128
+    keys = _KEYS
+    if length <= _SHORT and largest > _SHORT_TILE:
+        largest = keys = _SHORT_TILE
     blocks = -(-length // largest)
     block = -(-length // blocks)
     block += -block % 8  # whole vectors; at most 7 queries of padding a block
     blocks = -(-length // block)
-    ratio = max(1, min(_KEYS // block, blocks))
+    ratio = max(1, min(keys // block, blocks))
     chains = 1
     while (
         chains < 4

@@ -2,7 +2,8 @@
 
 NNX defines the modules and their initial values; `create` splits them once into a graph definition
 and a nested dict of arrays, and all later code is plain JAX on that dict. Layers are stacked along
-a leading axis and scanned: one layer is compiled, however many there are.
+a leading axis and scanned: one layer is compiled, however many there are. On a CPU the few layers
+of a small model are written out in training: what a scan keeps for its backward pass is copied.
 """
 
 from __future__ import annotations
@@ -13,14 +14,16 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.sharding import get_abstract_mesh
 
-from codeprm_jax.model.attention import attend
+from codeprm_jax.model.attention import attend, platform
 from codeprm_jax.model.config import PROJECTIONS, ModelConfig
 from codeprm_jax.model.embedding import look_up
 from codeprm_jax.model.rope import rotate
 from codeprm_jax.sharding import constrain
 
 Params = dict[str, Any]
+UNROLLED_LAYERS = 8  # at most, on a CPU; docs/training_speed.md has times of steps and compiling
 Keys = Callable[[str], jax.Array | None]  # the dropout key of a projection, None for no dropout
 
 
@@ -95,7 +98,9 @@ class Linear(nnx.Module):
 
     def __call__(self, x: jax.Array, dropout_key: jax.Array | None = None) -> jax.Array:
         """[..., inputs] -> [..., outputs]; without a key nothing is dropped."""
-        x = x.astype(self.dtype)
+        # As one matrix: XLA's CPU code copies a transposed [batch, length, inputs] for the kernel's
+        # gradient, which took longer than the products themselves.
+        rows, x = x.shape[:-1], x.astype(self.dtype).reshape(-1, x.shape[-1])
         y = x @ self.kernel[...].astype(self.dtype)
         if self.bias is not None:
             y = y + self.bias[...].astype(self.dtype)
@@ -105,7 +110,7 @@ class Linear(nnx.Module):
                 x = jnp.where(kept, x / (1 - self.lora.dropout), 0)
             low = x @ self.lora_a[...].astype(self.dtype)
             y = y + low @ self.lora_b[...].astype(self.dtype) * self.lora.scale
-        return y
+        return y.reshape(*rows, -1)
 
 
 class Attention(nnx.Module):
@@ -240,6 +245,7 @@ class ProcessRewardModel(nnx.Module):
         positions: jax.Array,
         dropout_key: jax.Array | None = None,
         packed: bool = True,
+        derived: bool = False,
     ) -> jax.Array:
         """The normalised last hidden states, [batch, length, embed] in the compute dtype."""
         config, context = self.config, Context(segment_ids, positions, packed)
@@ -254,7 +260,15 @@ class ProcessRewardModel(nnx.Module):
             policy = jax.checkpoint_policies.dots_with_no_batch_dims_saveable
             layer = jax.checkpoint(layer, policy=policy if config.remat == "dots" else None)
         keys = None if dropout_key is None else jax.random.split(dropout_key, config.num_layers)
-        x, _ = jax.lax.scan(layer, x, (stacked, keys))
+        if derived and _written_out(config):
+            # Split, not indexed: the derivative is one concatenation, not a sum of padded layers.
+            leaves, tree = jax.tree.flatten(stacked)
+            columns = [jax.lax.split(leaf, [1] * config.num_layers) for leaf in leaves]
+            for number, row in enumerate(zip(*columns, strict=True)):
+                params = jax.tree.unflatten(tree, [leaf[0] for leaf in row])
+                x, _ = layer(x, (params, None if keys is None else keys[number]))
+        else:
+            x, _ = jax.lax.scan(layer, x, (stacked, keys))
         return self.norm(x)
 
     def __call__(
@@ -264,6 +278,7 @@ class ProcessRewardModel(nnx.Module):
         positions: jax.Array,
         dropout_key: jax.Array | None = None,
         packed: bool = True,
+        derived: bool = False,
     ) -> jax.Array:
         """Value logits, float32[batch, length]; sigmoid gives a score in [0, 1].
 
@@ -273,8 +288,9 @@ class ProcessRewardModel(nnx.Module):
           positions: int32[batch, length], from 0 in each example.
           dropout_key: a PRNG key in training with adapters; without it nothing is dropped.
           packed: False promises one example a row, with padding at its end.
+          derived: whether a derivative will be taken; it changes speed alone.
         """
-        hidden = self.hidden_states(tokens, segment_ids, positions, dropout_key, packed)
+        hidden = self.hidden_states(tokens, segment_ids, positions, dropout_key, packed, derived)
         return self.score(hidden)
 
 
@@ -292,9 +308,10 @@ def apply(
     positions: jax.Array,
     dropout_key: jax.Array | None = None,
     packed: bool = True,
+    derived: bool = False,
 ) -> jax.Array:
     """`ProcessRewardModel` with these parameters: value logits, float32[batch, length]."""
-    return bind(config, params)(tokens, segment_ids, positions, dropout_key, packed)
+    return bind(config, params)(tokens, segment_ids, positions, dropout_key, packed, derived)
 
 
 def bind(config: ModelConfig, params: Params) -> ProcessRewardModel:
@@ -303,6 +320,16 @@ def bind(config: ModelConfig, params: Params) -> ProcessRewardModel:
     graph, state, rest = nnx.split(abstract, nnx.Param, ...)
     nnx.replace_by_pure_dict(state, params)
     return nnx.merge(graph, state, rest)
+
+
+def _written_out(config: ModelConfig) -> bool:
+    """Whether layers are written out for the backward pass: few of them, on one CPU device.
+
+    On more devices, which on a CPU stand for accelerators in tests, the program is theirs.
+    """
+    mesh = get_abstract_mesh()
+    alone = mesh.empty or mesh.size == 1
+    return alone and config.num_layers <= UNROLLED_LAYERS and platform(mesh) == "cpu"
 
 
 def _norm(width: int, config: ModelConfig, rngs: nnx.Rngs) -> nnx.RMSNorm:

@@ -122,6 +122,7 @@ def batch_loss(
         batch["segment_ids"],
         batch["positions"],
         dropout_key,
+        derived=True,
     )
     if loss == "pairwise":
         weighted = batch["pair_weights"] * pair_losses(logits, batch["pairs"])
@@ -208,7 +209,7 @@ def make_train_step(
 
     Call it under `jax.set_mesh(mesh)`. `frozen` is an empty dict unless adapters are trained; a
     batch is described by `abstract_batch`. Metrics are scalars: loss, grad_norm and steps (the
-    number of scored steps in the batch), float32, and stop, whether a process asked for it.
+    number of scored steps in the batch) and stop (on how many devices it was asked for), float32.
     """
     shardings = state_shardings(mesh, model, optimizer, bool(config.ema_decay))
     _, frozen_shardings = lora.divide(model, params_shardings(mesh, model))
@@ -250,7 +251,8 @@ def make_train_step(
             "loss": loss,
             "grad_norm": optax.tree.norm(found),
             "steps": (batch["weights"] > 0).sum().astype(jnp.float32),
-            "stop": stop.any(),
+            # A sum as the others are, so that the compiler can send them together.
+            "stop": stop.sum(dtype=jnp.float32),
         }
         return TrainState(state.step + 1, params, ema, opt_state, state.rng), metrics
 

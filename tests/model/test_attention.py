@@ -234,9 +234,7 @@ def test_every_mesh_gives_the_result_of_one_device(
 ) -> None:
     """Two key heads on four tensor shards are repeated; eight heads on eight; rows are split."""
     monkeypatch.setattr(attention.attention_splash, "splash", KERNELS["splash"])
-    monkeypatch.setattr(
-        attention, "_platform", lambda mesh: "cpu" if name == "blockwise" else "tpu"
-    )
+    monkeypatch.setattr(attention, "platform", lambda mesh: "cpu" if name == "blockwise" else "tpu")
     arrays, cotangent = inputs(8, 40, 8, 2)
     segments = packed_rows(40).repeat(4, 0)
     expected = value_and_gradients(KERNELS[name], arrays, segments, cotangent, 6)

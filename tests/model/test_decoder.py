@@ -10,7 +10,7 @@ import pytest
 
 from codeprm_jax.files import InputError
 from codeprm_jax.model import decoder
-from codeprm_jax.model.config import ModelConfig
+from codeprm_jax.model.config import LoraConfig, ModelConfig
 from tests.conftest import TINY, random_tokens, tiny_params
 
 
@@ -42,6 +42,28 @@ def test_counts_agree_with_the_arrays() -> None:
     for config in (TINY, ModelConfig(), ModelConfig(num_layers=3, num_kv_heads=4)):
         abstract = jax.eval_shape(lambda c=config: decoder.create(c, 0))
         assert sum(x.size for x in jax.tree.leaves(abstract)) == config.num_params()
+
+
+def test_layers_written_out_are_the_scanned_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens = random_tokens(np.random.default_rng(4), 2, 16)
+    at = np.tile(np.arange(16, dtype=np.int32), (2, 1))
+    config = replace(TINY, lora=LoraConfig(rank=2, dropout=0.5))
+    params = decoder.create(config, 0)
+    key = jax.random.key(1)
+
+    def logits(p: decoder.Params) -> jax.Array:
+        return decoder.apply(config, p, tokens, at * 0 + 1, at, key, derived=True)
+
+    def grads() -> tuple[decoder.Params, str]:
+        loss = lambda p: (logits(p) ** 2).sum()  # noqa: E731
+        traced = jax.jit(jax.grad(loss)).trace(params)
+        return jax.jit(jax.grad(loss))(params), str(traced.jaxpr)
+
+    written_out, program = grads()
+    monkeypatch.setattr(decoder, "UNROLLED_LAYERS", 0)
+    scanned, loop = grads()
+    assert program.count("concatenate") > loop.count("concatenate")
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, 1e-5, 1e-5), written_out, scanned)
 
 
 def test_remat_and_dtype_do_what_they_say() -> None:
