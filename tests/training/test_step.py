@@ -179,14 +179,14 @@ def collectives(shape: tuple[int, int, int]) -> Counter[str]:
 
 # Of the program, a layer's counted once. Each matrix of the layer is gathered in the forward and,
 # but for one, in the backward pass; (1, 1, 8) also moves heads, which eight devices do not divide.
-# One all-reduce of each is that of a scalar: whether a process asks to stop.
+# Scalars (loss, norm of the gradient, steps, whether a process asks to stop) share all-reduces.
 COLLECTIVES = {
     (1, 1, 1): {},
-    (8, 1, 1): {"all-reduce": 5},
-    (1, 8, 1): {"all-gather": 16, "all-reduce": 6, "all-to-all": 2},
+    (8, 1, 1): {"all-reduce": 4},
+    (1, 8, 1): {"all-gather": 16, "all-reduce": 5, "all-to-all": 2},
     (2, 2, 2): {"all-gather": 17, "all-reduce": 18, "all-to-all": 2, "collective-permute": 2},
     (1, 4, 2): {"all-gather": 17, "all-reduce": 13, "all-to-all": 2},
-    (1, 1, 8): {"all-gather": 8, "all-reduce": 9, "all-to-all": 10, "collective-permute": 12},
+    (1, 1, 8): {"all-gather": 8, "all-reduce": 8, "all-to-all": 10, "collective-permute": 12},
 }
 
 
