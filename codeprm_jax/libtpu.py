@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import importlib.util
 import os
 from pathlib import Path
 
@@ -20,12 +22,18 @@ _ANSWERS = {
 def quiet() -> None:
     """Keeps libtpu from looking for a TPU where no device node of one exists.
 
-    JAX loads it in every process if it is installed; it then asks which machine this is and
-    complains when none answers. Only that is silenced, and nothing that the environment says is
-    overwritten: JAX chooses among what there is, CPU or GPU, as it does without libtpu.
+    JAX loads it in every process if it is installed; it then asks which machine this is, complains
+    when none answers, and leaves a profiler behind that crashes when it is started. So where JAX
+    has no other plugin it is told to use the CPU, and where it has one, for GPUs, libtpu's
+    questions are answered and JAX chooses as it does without it. Nothing that the environment says
+    is overwritten.
     """
-    if not [*Path("/dev").glob("accel*"), *Path("/dev/vfio").glob("[0-9]*")]:
-        answer()
+    if [*Path("/dev").glob("accel*"), *Path("/dev/vfio").glob("[0-9]*")]:
+        return
+    answer()
+    installed = importlib.util.find_spec("libtpu") is not None
+    if installed and not importlib.metadata.entry_points(group="jax_plugins"):
+        os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 
 def answer() -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -251,3 +254,20 @@ def test_shards_that_are_no_whole_tiles_are_noted() -> None:
         small, make_mesh(MeshConfig(1, 256, 1), open_topology("v5e:16x16").devices)
     )
     assert "stay whole" in note
+
+
+def test_a_profile_can_be_taken_with_libtpu_and_no_tpu(tmp_path: Path) -> None:
+    """libtpu leaves a profiler behind that crashes the process, unless it was kept out of it."""
+    code = (
+        "from codeprm_jax import libtpu; libtpu.quiet()\n"
+        "import jax\n"
+        f"jax.profiler.start_trace({str(tmp_path)!r})\n"
+        "jax.numpy.ones(3).block_until_ready()\n"
+        "jax.profiler.stop_trace()\n"
+    )
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("JAX_", "TPU_"))}
+    result = subprocess.run(
+        [sys.executable, "-c", code], env=clean, capture_output=True, text=True, timeout=100
+    )
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert list(tmp_path.rglob("*.xplane.pb"))
