@@ -102,7 +102,7 @@ _HALF = {"dtype": "bfloat16", "remat": "dots"}
 _LORA = LoraConfig(rank=16, dropout=0.0)
 _TINY = replace(ModelConfig(), vocab_size=512, hidden_size=64, intermediate_size=128, **_HALF)
 CASES = {
-    "quickstart": Case(_SMALL, PLAIN, 512, 8, rounds=9, steps=4),
+    "quickstart": Case(_SMALL, PLAIN, 1024, 4, rounds=9, steps=4),
     "larger": Case(_LARGER, FEEDBACK, 1536, 2, rounds=7, steps=1),
     "1.5B": Case(
         replace(QWEN25_CODER["1.5B"], **_HALF), FEEDBACK, 2048, 8, 3, 4, True, tolerance=2e-2

@@ -39,7 +39,7 @@ class Sizes:
 
 
 # The bank's thirty problems are drawn deeply; larger sets are drawn thinly.
-BANK = Sizes(rollouts=48, min_trials=4, repeats=8, epochs=8)
+BANK = Sizes(rollouts=48, min_trials=4, repeats=8, epochs=10)
 MANY = Sizes(rollouts=12, min_trials=2, repeats=1, epochs=6)
 
 
