@@ -99,10 +99,11 @@ def parse_line(line: str, where: str) -> dict[str, Any]:
     return data
 
 
-def read_valid_prefix(path: Path | str) -> list[dict[str, Any]]:
+def read_valid_prefix(path: Path | str, cut: bool = True) -> list[dict[str, Any]]:
     """The complete lines of a file that is being appended to; cuts a torn last line off the file.
 
-    A missing file is an empty one. Raises InputError if a line other than the last is damaged.
+    With `cut` False the file stays as it is, for who reads what another process writes. A missing
+    file is an empty one. Raises InputError if a line other than the last is damaged.
     """
     path = Path(path)
     if not path.exists():
@@ -117,7 +118,7 @@ def read_valid_prefix(path: Path | str) -> list[dict[str, Any]]:
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8 text: {error}") from error
     records = [parse_line(line, f"{path}, line {i}") for i, line in enumerate(lines, 1)]
-    if end < len(content):  # only now: a file that is not ours stays as it is
+    if cut and end < len(content):  # only now: a file that is not ours stays as it is
         with open(path, "r+b") as file:
             file.truncate(end)
     return records

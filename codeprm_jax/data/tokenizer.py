@@ -14,7 +14,7 @@ from typing import Any
 
 import tokenizers
 
-from codeprm_jax.files import InputError, read_json
+from codeprm_jax.files import InputError, read_json, stable_seed
 
 # Its tokenizers are wanted here, not its models: no advice to install PyTorch.
 os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
@@ -59,6 +59,11 @@ class Tokenizer:
     def vocab_size(self) -> int:
         """One more than the largest id."""
         return max(self.backend.get_vocab(with_added_tokens=True).values()) + 1
+
+    @property
+    def fingerprint(self) -> int:
+        """Tells it from tokenizers that read texts otherwise."""
+        return stable_seed(self.backend.to_str())
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Ids of each text, special tokens in it read as plain text."""

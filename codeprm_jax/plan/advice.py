@@ -51,7 +51,7 @@ def to_make_it_fit(
         )
     factor = 2 ** math.ceil(math.log2(max(2.0, memory.peak / room)))
     found.append(f"{topology.num_chips * factor} chips instead of {topology.num_chips}")
-    if not scorer and not model.lora.rank and memory.arguments > room / 4:
+    if config.checkpoint and not (scorer or model.lora.rank) and memory.arguments > room / 4:
         found.append("LoRA (--model.lora.rank 8): no gradients and moments of the base")
     return found
 
@@ -63,7 +63,8 @@ def about_the_mesh(model: ModelConfig, mesh: Mesh) -> list[str]:
     if shards == 1:
         return []
     good = max(
-        n for n in range(1, shards + 1) if shards % n == 0 and hidden % (n * _TILE_ROWS) == 0
+        (n for n in range(1, shards + 1) if shards % n == 0 and hidden % (n * _TILE_ROWS) == 0),
+        default=1,
     )
     better = f"--mesh.fsdp {good} --mesh.data {replicas * shards // good}"
     if hidden % shards:

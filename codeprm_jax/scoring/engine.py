@@ -17,6 +17,7 @@ from jax.sharding import Mesh
 
 from codeprm_jax.data.layout import Example, StepInput, View
 from codeprm_jax.data.packing import pack_row
+from codeprm_jax.files import InputError
 from codeprm_jax.model import decoder
 from codeprm_jax.model.attention import check_config
 from codeprm_jax.model.config import Implementation
@@ -125,6 +126,8 @@ class StepScorer:
         self.compiled.add((rows, bucket))
         with jax.set_mesh(self.mesh):
             scores = np.asarray(self._forward(self._params, **put_batch(self.mesh, batch)))
+        if not np.isfinite(scores).all():
+            raise InputError("the model's scores are not finite: its training has diverged")
         return [row[e.tag_positions] for row, e in zip(scores, examples, strict=False)]
 
     def _batch_rows(self, bucket: int, count: int) -> int:

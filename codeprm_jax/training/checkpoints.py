@@ -56,7 +56,9 @@ class Checkpoints:
         self._manager = ocp.CheckpointManager(
             _folder(run),
             options=ocp.CheckpointManagerOptions(
-                create=True, preservation_policy=_NewestAndBest(keep, self)
+                create=True,
+                cleanup_tmp_directories=True,  # of saves that a kill cut short
+                preservation_policy=_NewestAndBest(keep, self),
             ),
         )
         self.validated = {
@@ -75,24 +77,17 @@ class Checkpoints:
         """The step with the best validation; None where no checkpoint has one."""
         return _best(self.validated, self._metric)
 
-    def is_best(self, step: int, metrics: Mapping[str, float]) -> bool:
-        """Whether a step with these metrics is better than every checkpoint there is."""
-        return _best({**self.validated, step: metrics}, self._metric) == step
-
     def save(self, state: TrainState) -> None:
         """Starts to save; the state may be donated as soon as this returns."""
         step = int(state.step)
         if step == self.latest_step:
             return
-        # Optax states are tuples; as nested dicts with string keys they restore anywhere.
-        rest = serialization.to_state_dict(_rest(state))
-        known = {"params": digests(state.scored), "training": digests(rest)}
+        items = _items(state)
         self._manager.save(
             step,
             args=ocp.args.Composite(
-                params=ocp.args.StandardSave(state.scored),
-                training=ocp.args.StandardSave(rest),
-                digests=ocp.args.JsonSave(known),
+                **{name: ocp.args.StandardSave(tree) for name, tree in items.items()},
+                digests=ocp.args.JsonSave({n: digests(tree) for n, tree in items.items()}),
             ),
         )
 
@@ -108,14 +103,17 @@ class Checkpoints:
         """
         steps = sorted(self._manager.all_steps(), reverse=True)
         for step in steps:
-            state, problem = None, "another process cannot read its part"
+            found, problem = None, "another process cannot read its part"
             try:
-                state = self._read(step, abstract)
+                found = _read(self._manager, step, _items(abstract))
             except Exception as error:  # noqa: BLE001 - Orbax raises Exception itself, too
                 problem = _damage(error)
-            if _everywhere(state is not None):
-                self._set_aside([s for s in steps if s > step])
-                return state
+            # All have read, or none goes on: digests are computed by all processes together.
+            if _everywhere(found is not None) and found is not None:
+                problem = _changed(found, _items(abstract))
+                if not problem:
+                    self._set_aside([s for s in steps if s > step])
+                    return _state(found, abstract)
             logger.warning(
                 "checkpoint %d of %s is damaged (%s); trying the one before it",
                 step,
@@ -133,19 +131,6 @@ class Checkpoints:
         """Waits for what is being saved."""
         self._manager.wait_until_finished()
         self._manager.close()
-
-    def _read(self, step: int, abstract: TrainState) -> TrainState:
-        rest = _rest(abstract)
-        wanted = {"params": abstract.scored, "training": serialization.to_state_dict(rest)}
-        restored = _restore(self._manager, step, wanted)
-        found = serialization.from_state_dict(rest, restored["training"])
-        return TrainState(
-            found["step"],
-            found.get("params", restored["params"]),
-            restored["params"] if abstract.ema else {},
-            found["opt_state"],
-            found["rng"],
-        )
 
     def _set_aside(self, steps: Sequence[int]) -> None:
         if not steps:
@@ -199,14 +184,16 @@ def restore_params(
         if not isinstance(step, int) or step not in steps:
             raise InputError(f"{run} has no checkpoint of step {step}, it has {steps}")
         try:
-            restored = _restore(manager, step, {"params": abstract})
-        except Exception as error:
-            problem = _damage(error)
+            restored, problem = _read(manager, step, {"params": abstract}), ""
+        except Exception as error:  # noqa: BLE001 - Orbax raises Exception itself, too
+            restored, problem = {}, _damage(error)
+        problem = problem or _changed(restored, {"params": abstract})
+        if problem:
             others = ", ".join(f"{run}@{s}" for s in steps if s != step)
             raise InputError(
                 f"checkpoint {step} of {run} is damaged, or not of the shape that its "
                 f"prm_config.json says{f'; name another: {others}' if others else ''}: {problem}"
-            ) from error
+            )
     return restored["params"], int(step)
 
 
@@ -218,23 +205,43 @@ def _best(validated: Mapping[int, Mapping[str, float]], metric: str) -> int | No
     return max(known, key=lambda step: values[step], default=None)
 
 
-def _restore(manager: ocp.CheckpointManager, step: int, wanted: Mapping[str, Any]) -> Any:
-    """Items of a checkpoint, placed as the abstract trees say.
+def _items(state: TrainState) -> dict[str, Any]:
+    """The items of a checkpoint of this state, or of an abstract one."""
+    # Optax states are tuples; as nested dicts with string keys they restore anywhere.
+    return {"params": state.scored, "training": serialization.to_state_dict(_rest(state))}
 
-    Raises ValueError where they are not the numbers that were saved, and whatever Orbax raises.
-    """
+
+def _state(found: Mapping[str, Any], abstract: TrainState) -> TrainState:
+    """The inverse of `_items`."""
+    rest = serialization.from_state_dict(_rest(abstract), found["training"])
+    return TrainState(
+        rest["step"],
+        rest.get("params", found["params"]),
+        found["params"] if abstract.ema else {},
+        rest["opt_state"],
+        rest["rng"],
+    )
+
+
+def _read(manager: ocp.CheckpointManager, step: int, wanted: Mapping[str, Any]) -> Any:
+    """Items of a checkpoint, placed as the abstract trees say, and their digests."""
     items = {name: ocp.args.StandardRestore(tree) for name, tree in wanted.items()}
-    found = manager.restore(step, args=ocp.args.Composite(**items, digests=ocp.args.JsonRestore()))
-    for name in wanted:
-        if digests(found[name]) != found["digests"][name]:
-            raise ValueError(f"its {name} are not the numbers that were saved")
-    return found
+    args = ocp.args.Composite(**items, digests=ocp.args.JsonRestore())
+    return manager.restore(step, args=args)
+
+
+def _changed(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+    """What of the items is not the numbers that were saved; "" if all are."""
+    names = [n for n in wanted if digests(found[n]) != found["digests"][n]]
+    return f"its {' and '.join(names)} are not the numbers that were saved" if names else ""
 
 
 def _damage(error: Exception) -> str:
     """What is wrong with a checkpoint; raises the error again if that is not the matter."""
     if isinstance(error, MemoryError | jax.errors.JaxRuntimeError):
         raise error
+    if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
+        raise error  # the file system's trouble, such as a missing right
     return f"{type(error).__name__}: {error}".splitlines()[0]
 
 

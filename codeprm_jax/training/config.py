@@ -140,6 +140,8 @@ class TrainingConfig:
         for name in ("adam_b2", "ema_decay"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"training.{name} must be in [0, 1): {getattr(self, name)}")
+        if not self.grad_clip > 0 or self.weight_decay < 0 or self.seed < 0:
+            raise InputError("training: grad_clip > 0, weight_decay >= 0 and seed >= 0 are needed")
         first, last = self.profile_steps or (1, 1)
         if not 1 <= first <= last:
             raise InputError(f"training.profile_steps {first} {last}: 1 <= first <= last needed")

@@ -25,6 +25,16 @@ def digests(tree: Any) -> list[int]:
     return [int(x) for x in np.asarray(jax.device_get(_digests(tree)))]
 
 
+def all_finite(tree: Any) -> bool:
+    """Whether no number of the floating point arrays of a tree is infinite or NaN."""
+    return bool(jax.device_get(_all_finite(tree)))
+
+
+@jax.jit
+def _all_finite(tree: Any) -> jax.Array:
+    return jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(tree)]).all()
+
+
 @jax.jit
 def _digests(tree: Any) -> jax.Array:
     return jnp.stack([_digest(leaf) for leaf in jax.tree.leaves(tree)])

@@ -22,6 +22,7 @@ from codeprm_jax.sharding import batch_divisor, make_mesh
 from codeprm_jax.traces.dataset import read_split, read_statistics
 from codeprm_jax.training.checkpoints import Checkpoints
 from codeprm_jax.training.config import TrainConfig
+from codeprm_jax.training.digest import all_finite
 from codeprm_jax.training.metrics_log import MetricsLog
 from codeprm_jax.training.model_directory import load_frozen
 from codeprm_jax.training.run_record import write_diverged, write_run_record
@@ -34,7 +35,7 @@ from codeprm_jax.training.step import (
     make_train_step,
     put_batch,
 )
-from codeprm_jax.training.stopping import stop_requested
+from codeprm_jax.training.stopping import Stop, stop_requested
 from codeprm_jax.training.throughput import Profile, Throughput
 from codeprm_jax.training.validation import TrainingError, make_forward, validate
 
@@ -66,8 +67,13 @@ def train(config: TrainConfig) -> TrainSummary:
 
     Raises:
       InputError: no dataset, a mesh that does not fit, or a run directory of another config.
-      TrainingError: the loss is not finite.
+      TrainingError: the loss or the parameters are not finite.
     """
+    with stop_requested() as stop:
+        return _train(config, stop)
+
+
+def _train(config: TrainConfig, stop: Stop) -> TrainSummary:
     run, training = Path(config.training.out), config.training
     writes, alone = jax.process_index() == 0, jax.process_count() == 1
 
@@ -86,6 +92,8 @@ def train(config: TrainConfig) -> TrainSummary:
     layout, model, base = prepare_run(
         run, config, dataset, lambda: tokenizer_for(train_records, config.data.vocab_size)
     )
+    shared = {"checkpoint": base and base.fingerprint, "tokenizer": layout.tokenizer.fingerprint}
+    agree("checkpoint and tokenizer", shared)
     row_tokens = config.data.row_tokens
     data = lay_out_records(train_records, layout, config.data.label)
     stream = BatchStream(
@@ -115,6 +123,9 @@ def train(config: TrainConfig) -> TrainSummary:
     start = int(state.step)
     if start:
         logger.info("going on from step %d", start)
+    if alone and stop.signal is not None:  # several processes agree on it in their first step
+        checkpoints.close()
+        return TrainSummary(start, {}, float("nan"), stop.signal)
     frozen = load_frozen(model, base, mesh)
     if writes:
         write_run_record(run, config, dataset, model, stream, validation[fullest], mesh)
@@ -131,7 +142,6 @@ def train(config: TrainConfig) -> TrainSummary:
         contextlib.closing(checkpoints),
         contextlib.closing(MetricsLog(run, start, config.to_json(), writes)) as log,
         jax.set_mesh(mesh),
-        stop_requested() as stop,
         Profile(run / "profile", training.profile_steps) as profile,
         tqdm(total=total, initial=start, unit="step", disable=None if writes else True) as bar,
         # Copies between host and device are named: put_batch, device_get, and what says "allow".
@@ -185,6 +195,8 @@ def train(config: TrainConfig) -> TrainSummary:
                 saved |= checkpoints.best_step == step
             if saved or stopping:
                 with jax.transfer_guard("allow"):
+                    if not all_finite(state.params):  # which the next step's loss would show
+                        raise _diverged(run, step, {}, stream, checkpoints.latest_step, writes)
                     checkpoints.save(state)
             if due or saved:
                 rate.resume()
@@ -223,8 +235,9 @@ def _diverged(
     said = ""
     if writes:
         said = f" Its traces are in {write_diverged(run, step, figures, stream, checkpoint)}."
+    what = ", ".join(f"{name} {figures[name]}" for name in ("loss", "grad_norm") if figures)
     return TrainingError(
-        f"at step {step} the loss is {figures['loss']}, the gradient's norm "
-        f"{figures['grad_norm']}; the last checkpoint is of step {checkpoint}.{said} Started "
-        "again, the run meets the same batch; lower training.learning_rate for a new one"
+        f"step {step} diverged ({what or 'parameters that are not finite'}); the last checkpoint "
+        f"is of step {checkpoint}.{said} Started again, the run meets the same batch; lower "
+        "training.learning_rate for a new one"
     )

@@ -13,10 +13,10 @@ from codeprm_jax.files import append_jsonl, read_valid_prefix, stable_seed, writ
 
 
 def validations(run: Path) -> dict[int, dict[str, float]]:
-    """The metrics of each step that was validated, in the fullest view."""
+    """The metrics of each step that was validated, in the fullest view; changes nothing."""
     return {
         record["step"]: {k: v for k, v in record.items() if k not in ("step", "split")}
-        for record in read_valid_prefix(_file(run))
+        for record in read_valid_prefix(_file(run), cut=False)
         if record["split"] == "validation"
     }
 

@@ -283,7 +283,14 @@ def _load_run(
     if directory.model is None:
         raise InputError(f"{directory.path / PRM_CONFIG} does not give the model's shape")
     config = computing(directory.model, None)
-    metric = read_json(path / "run.json")["config"]["training"]["best_metric"]
+    metric = ""
+    if which == "best":
+        facts = read_json(path / "run.json")
+        try:
+            metric = facts["config"]["training"]["best_metric"]
+        except (KeyError, TypeError) as error:
+            said = f"{path / 'run.json'} does not say by what a checkpoint is the best"
+            raise InputError(said) from error
     abstract, _ = lora.divide(config, abstract_params(config, mesh))
     trained, step = restore_params(path, abstract, which, metric)
     frozen = load_frozen(config, directory.base, mesh)

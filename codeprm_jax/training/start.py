@@ -14,6 +14,7 @@ from jax.sharding import Mesh
 
 from codeprm_jax.data.layout import Layout, LayoutConfig
 from codeprm_jax.data.tokenizer import Tokenizer, load_tokenizer
+from codeprm_jax.distributed import agree
 from codeprm_jax.files import InputError, read_json
 from codeprm_jax.model import decoder
 from codeprm_jax.model.checkpoint import open_checkpoint
@@ -62,27 +63,32 @@ def prepare_run(
       InputError: the run was begun with other settings or on other data, or the checkpoint is not
         of the shape that the config says.
     """
-    if (run / "run.json").is_file():
+    begun = (run / "run.json").is_file()
+    agree("run directory", {"begun": begun})
+    if begun:
         facts = read_json(run / "run.json")
+        if not {"data", "config"} <= facts.keys():
+            raise InputError(f"{run / 'run.json'} is damaged: remove it to begin the run anew")
         if facts["data"] != dataset:
             raise InputError(
                 f"{run} was begun on another dataset than {config.data.data_dir} holds now; "
                 "name another training.out, or remove that folder"
             )
+        # Without run.json the model directory is from a start that came to nothing, and made anew.
+        directory = load_model_directory(run)
         now, then = _flat(config.to_json()), _flat(facts["config"])
-        names = sorted((now.keys() | then.keys()) - _FREE)
+        free = _FREE - ({"training.accumulate"} if _drops(config) else set())
+        names = sorted((now.keys() | then.keys()) - free)
         if changed := [name for name in names if now.get(name) != then.get(name)]:
             raise InputError(
                 f"{run} was begun with other settings ({', '.join(changed)}); "
                 "name another training.out, or remove that folder"
             )
-        # Without run.json the model directory is from a start that came to nothing, and made anew.
-        directory = load_model_directory(run)
         if directory.model is not None:
             model = replace(
                 directory.model, remat=config.model.remat, attention=config.model.attention
             )
-            return directory.layout, model, directory.base
+            return directory.layout, model, _same_base(config.checkpoint, directory.base)
     data = config.data
     own = data.tokenizer or config.checkpoint
     tokenizer = load_tokenizer(own) if own else make_tokenizer()
@@ -126,6 +132,24 @@ def first_state(
         elif checkpoint.head != "none":
             weights = {"score": load_head(checkpoint, mesh)}
     return init_state(mesh, model, optimizer, seed, weights, ema)
+
+
+def _same_base(named: Path | None, known: Base | None) -> Base | None:
+    """The base where it lies now. Raises InputError where another checkpoint is named."""
+    if named is None or known is None or not named.is_dir():
+        return known
+    base = Base.of(named)
+    if base.fingerprint != known.fingerprint:
+        raise InputError(
+            f"{named} is not the checkpoint that training began from, which was {known.path}: its "
+            "weights are others"
+        )
+    return base
+
+
+def _drops(config: TrainConfig) -> bool:
+    """Whether a step draws what it drops, which depends on the parts of its batch."""
+    return bool(config.model.lora.rank and config.model.lora.dropout)
 
 
 def _checked_shape(config: TrainConfig, entries: int) -> ModelConfig:

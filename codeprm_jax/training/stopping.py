@@ -20,7 +20,8 @@ class Stop:
 def stop_requested() -> Iterator[Stop]:
     """Notes SIGTERM and Ctrl-C and lets the process go on, so that a loop can end after its step.
 
-    In a thread other than the main one, which gets no signals, it notes nothing.
+    A second Ctrl-C interrupts at once. In a thread other than the main one, which gets no signals,
+    it notes nothing.
     """
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():
@@ -28,6 +29,8 @@ def stop_requested() -> Iterator[Stop]:
         return
 
     def note(number: int, _: object) -> None:
+        if number == signal.SIGINT and stop.signal == signal.SIGINT:
+            raise KeyboardInterrupt
         stop.signal = signal.Signals(number)
 
     previous = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}

@@ -86,7 +86,8 @@ class Profile:
     """A profile of the steps from `steps[0]` to `steps[1]`, in `folder`; none without steps."""
 
     def __init__(self, folder: Path, steps: tuple[int, int] | None) -> None:
-        self._folder, self._steps, self._running = folder, steps, False
+        self._folder, self._steps = folder, steps
+        self._running = self._written = False
 
     def __enter__(self) -> Profile:
         return self
@@ -106,9 +107,11 @@ class Profile:
     def __exit__(self, *_: object) -> None:
         if self._running:
             self._stop(None)
+        elif self._steps is not None and not self._written:
+            logger.warning("no profile: this start did none of the steps %s", self._steps)
 
     def _stop(self, state: Any) -> None:
         jax.block_until_ready(state)
         jax.profiler.stop_trace()
-        self._running = False
+        self._running, self._written = False, True
         logger.info("profile of steps %s written to %s", self._steps, self._folder)

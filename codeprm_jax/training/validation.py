@@ -79,8 +79,8 @@ def evaluate(
     values = np.concatenate([scores[i] for i in order])
     if not np.isfinite(values).all():
         raise TrainingError(
-            "validation scores are not finite: the parameters have diverged. Nothing was saved of "
-            "this step; lower training.learning_rate and start again"
+            "validation scores are not finite: the parameters have diverged; lower "
+            "training.learning_rate in a new run"
         )
     counts = np.concatenate([data.weights[i] for i in order]) > 0
     targets = np.concatenate([data.targets[i] for i in order])

@@ -271,21 +271,33 @@ def test_a_moved_run_goes_on_where_its_base_is_the_same(
     shutil.copytree(adapted, tmp_path / "moved")
     shutil.copytree(base, tmp_path / "base")
     settings = config(tmp_path / "base", data_dir, tmp_path / "moved")
+    said = tmp_path / "moved" / "model" / "prm_config.json"
+    gone = read_json(said)
+    gone["base"]["path"] = str(tmp_path / "where it was")
+    write_json(said, gone)
     assert train(settings).stopped_by is None
+    with pytest.raises(InputError, match="not the checkpoint that training began from"):
+        train(replace(settings, checkpoint=_others(base, tmp_path / "others")))
     other = replace(settings.training, learning_rate=0.5)
     with pytest.raises(InputError, match=r"other settings \(training.learning_rate\)"):
         train(replace(settings, training=other))
 
 
-def test_a_base_is_told_from_one_with_an_adapter_merged(base: Path, tmp_path: Path) -> None:
-    """A merge leaves norms and biases as they were."""
-    shutil.copytree(base, tmp_path / "other")
-    index = read_json(tmp_path / "other" / INDEX_FILE)
+def _others(base: Path, folder: Path) -> Path:
+    """A copy of a checkpoint with another matrix, as a merged adapter leaves it."""
+    shutil.copytree(base, folder)
+    index = read_json(folder / INDEX_FILE)
     name = "model.layers.2.self_attn.v_proj.weight"
-    file = tmp_path / "other" / index["weight_map"][name]
+    file = folder / index["weight_map"][name]
     tensors = load_file(file)
     tensors[name] = tensors[name] + 1e-3
     save_file(tensors, file, metadata={"format": "pt"})
+    return folder
+
+
+def test_a_base_is_told_from_one_with_an_adapter_merged(base: Path, tmp_path: Path) -> None:
+    """A merge leaves norms and biases as they were."""
+    _others(base, tmp_path / "other")
     known = Base.of(base)
     with pytest.raises(InputError, match="weights are others"):
         open_base(Base(tmp_path / "other", known.fingerprint))
@@ -555,10 +567,11 @@ def test_two_tokens_of_a_language_model_are_scored(adopt: Callable[..., Path]) -
 def test_old_model_directories_are_refused(adapted: Path, tmp_path: Path) -> None:
     shutil.copytree(adapted / "model", tmp_path / "run" / "model")
     file = tmp_path / "run" / "model" / "prm_config.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"format": 1}))
-    with pytest.raises(InputError, match="format 1"):
-        StepScorer(tmp_path / "run")
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"format": 2, "model": {"x": 1}}))
+    for old in (1, 2):
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"format": old}))
+        with pytest.raises(InputError, match=f"format {old}"):
+            StepScorer(tmp_path / "run")
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"format": 3, "model": {"x": 1}}))
     with pytest.raises(InputError, match="model: unknown x"):
         StepScorer(tmp_path / "run")
 

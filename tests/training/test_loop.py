@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -156,7 +157,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_its_traces(
 ) -> None:
     out = tmp_path / "nan"
     settings = config(data_dir, out, learning_rate=1e30, loss="bce", evaluate_every=100)
-    with pytest.raises(TrainingError, match=r"at step \d+ the loss is .*Started again"):
+    with pytest.raises(TrainingError, match=r"step \d+ diverged \(loss .*Started again"):
         train(settings)
     (path,) = (out / "diverged").iterdir()
     said = read_json(path)
@@ -170,6 +171,45 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_its_traces(
         "nan" in said["figures"]["loss"]
         or "inf" in said["figures"]["loss"] + said["figures"]["grad_norm"]
     )
+
+
+def test_parameters_that_are_not_finite_are_not_saved(data_dir: Path, tmp_path: Path) -> None:
+    """The loss of the step that ruins them is still finite."""
+    out = tmp_path / "ruined"
+    settings = {"learning_rate": 1e39, "warmup_fraction": 0.0, "checkpoint_every": 1}
+    with pytest.raises(TrainingError, match=r"step 1 diverged \(parameters"):
+        train(config(data_dir, out, evaluate_every=100, **settings))
+    assert not list((out / "checkpoints").glob("[0-9]*"))
+
+
+@pytest.mark.parametrize("during", ["data", "saving"])
+def test_sigterm_outside_the_loop_is_obeyed_too(
+    during: str,
+    finished: Path,
+    data_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Before the first step nothing is lost; while the last checkpoint is written, nor then."""
+    out = tmp_path / "run"
+    if during == "saving":
+        shutil.copytree(finished, out)
+        for step in sorted((out / "checkpoints").iterdir())[-1:]:
+            shutil.rmtree(step)
+    target = (loop, "read_split") if during == "data" else (loop.Checkpoints, "close")
+    real: Any = getattr(*target)
+
+    def interrupted(*arguments: Any) -> Any:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return real(*arguments)
+
+    monkeypatch.setattr(*target, interrupted)
+    summary = train(config(data_dir, out))
+    if during == "data":
+        assert (summary.steps, summary.stopped_by) == (0, signal.SIGTERM)
+    else:
+        total = read_json(finished / "run.json")["total_steps"]
+        assert summary.steps == total and (out / "checkpoints" / str(total)).is_dir()
 
 
 def test_a_transfer_that_is_not_named_is_an_error(

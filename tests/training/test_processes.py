@@ -97,6 +97,28 @@ def test_two_processes_take_over_from_one(
 
 
 @pytest.mark.slow
+def test_a_checkpoint_that_one_of_two_cannot_read_is_passed_over_by_both(
+    one_process: Path, data_dir: Path, tmp_path: Path
+) -> None:
+    """Damage in one process's part must not leave the other in a collective of its own."""
+    out = tmp_path / "damaged"
+    job = Job(data_dir, out)
+    deadline = time.monotonic() + 200
+    while not list((out / "checkpoints").glob("[2-9]")) or len(losses_of(out)) < 5:
+        assert time.monotonic() < deadline and all(p.poll() is None for p in job.processes)
+        time.sleep(0.02)
+    job.processes[0].send_signal(signal.SIGTERM)
+    job.wait()
+    steps = sorted((int(p.name) for p in (out / "checkpoints").iterdir()), reverse=True)
+    folder = out / "checkpoints" / str(steps[0]) / "training" / "ocdbt.process_1" / "d"
+    largest = max(folder.iterdir(), key=lambda p: p.stat().st_size)
+    os.truncate(largest, largest.stat().st_size // 2)
+    Job(data_dir, out).wait()
+    assert (out / "damaged" / str(steps[0])).is_dir()
+    assert_same(out, one_process)
+
+
+@pytest.mark.slow
 def test_sigterm_to_one_of_two_processes_saves_in_both_and_one_process_goes_on(
     one_process: Path, data_dir: Path, tmp_path: Path
 ) -> None:
