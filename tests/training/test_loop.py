@@ -241,7 +241,7 @@ def test_a_profile_of_some_steps_is_written(data_dir: Path, tmp_path: Path) -> N
         "from pathlib import Path\n"
         "from tests.training.test_loop import config\n"
         "from codeprm_jax.training.loop import train\n"
-        "logging.basicConfig(level=logging.INFO)\n"
+        "logging.basicConfig(level=logging.INFO, force=True)\n"
         "kept = {'epochs': 2, 'evaluate_every': 100}\n"
         f"settings = config(Path({str(data_dir)!r}), Path({str(out)!r}), **kept)\n"
         "profiled = replace(settings.training, profile_steps=(2, 3))\n"
