@@ -202,12 +202,13 @@ class BatchStream:
         self._epochs: list[PackedData] = []
         self._order: list[tuple[int, int]] = []  # (epoch, row of its plan)
         possible = [view for view, probability in views.items() if probability > 0]
+        alike = len(possible) == 1  # then one plan serves all epochs
         for epoch in range(epochs):
-            if epoch and len(possible) == 1:
+            if epoch and alike:
                 packed = self._epochs[0]
             else:
-                drawn = _draw_views(data.ids, views, seed, epoch)
-                packed = PackedData(data, drawn, row_tokens, siblings_together=pairs)
+                shown = possible[0] if alike else _draw_views(data.ids, views, seed, epoch)
+                packed = PackedData(data, shown, row_tokens, siblings_together=pairs)
             self._epochs.append(packed)
             self._order += [(epoch, r) for r in _shuffled(len(packed.plan.rows), seed, epoch)]
         if len(self._order) < batch_rows:
@@ -283,7 +284,7 @@ def _draw_views(
     """A view for each trace: drawn from its own id, so that other traces change nothing."""
     names, bounds = list(views), np.cumsum(list(views.values()))
     draws = [stable_seed("view", seed, epoch, i) / 2**63 * bounds[-1] for i in ids]
-    return [names[int(np.searchsorted(bounds, draw, side="right"))] for draw in draws]
+    return [names[i] for i in np.searchsorted(bounds, draws, side="right")]
 
 
 def _shuffled(count: int, seed: int, epoch: int) -> list[int]:

@@ -86,6 +86,11 @@ class LoraConfig:
         """The factor on the adapters' output."""
         return self.alpha / self.rank
 
+    @property
+    def drops(self) -> bool:
+        """Whether training draws at random what the adapters read."""
+        return bool(self.rank and self.dropout)
+
 
 @dataclass(frozen=True)
 class ModelConfig:

@@ -15,19 +15,19 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
-from codeprm_jax.files import InputError, RunError
+from codeprm_jax.files import RunError
 from codeprm_jax.model import attention, lora
 from codeprm_jax.model.attention_splash import kernel_flops
 from codeprm_jax.model.config import ModelConfig
 from codeprm_jax.plan.hlo import HloError, parse
 from codeprm_jax.plan.topology import quiet_stderr
 from codeprm_jax.plan.work import Work, count
-from codeprm_jax.sharding import batch_divisor
 from codeprm_jax.training.config import TrainConfig
 from codeprm_jax.training.model_directory import abstract_params
 from codeprm_jax.training.step import (
     abstract_batch,
     abstract_state,
+    check_batch_rows,
     make_optimizer,
     make_train_step,
     path_names,
@@ -89,7 +89,8 @@ def compile_training(config: TrainConfig, mesh: Mesh, hbm_bytes: int) -> Compile
 
     Raises InputError where the mesh does not suit, or PlanError.
     """
-    _check(config, mesh, packed=True)
+    check_batch_rows(mesh, config.training.batch_rows, config.training.accumulate)
+    attention.check_config(config.model, mesh, packed=True)
     model, optimizer = config.model, make_optimizer(config.training, _STEPS)
     frozen = lora.divide(model, _stored_params(model, mesh))[1]
     step = make_train_step(mesh, model, config.training, optimizer)
@@ -104,7 +105,8 @@ def compile_scoring(config: TrainConfig, mesh: Mesh, hbm_bytes: int) -> Compiled
 
     Raises InputError where the mesh does not suit, or PlanError.
     """
-    _check(config, mesh, packed=False)
+    check_batch_rows(mesh, config.training.batch_rows)
+    attention.check_config(config.model, mesh, packed=False)
     model = config.model
     params = _stored_params(model, mesh)
     batch = abstract_batch(mesh, config.training.batch_rows, config.data.row_tokens)
@@ -122,18 +124,6 @@ def _stored_params(model: ModelConfig, mesh: Mesh) -> Any:
         return jax.ShapeDtypeStruct(leaf.shape, dtype, sharding=leaf.sharding)
 
     return jax.tree_util.tree_map_with_path(stored, abstract_params(model, mesh))
-
-
-def _check(config: TrainConfig, mesh: Mesh, packed: bool) -> None:
-    rows, parts = config.training.batch_rows, config.training.accumulate if packed else 1
-    divisor = batch_divisor(mesh) * parts
-    if rows % divisor:
-        raise InputError(
-            f"training.batch_rows ({rows}) must be a multiple of data x fsdp"
-            f"{f' x accumulate ({parts})' if parts > 1 else ''} = {divisor}: "
-            f"--training.batch-rows {max(divisor, rows - rows % divisor)}"
-        )
-    attention.check_config(config.model, mesh, packed=packed)
 
 
 def _compile(

@@ -16,9 +16,9 @@ from tqdm import tqdm
 
 from codeprm_jax.data.pipeline import BatchStream, PackedData, lay_out_records, tokenizer_for
 from codeprm_jax.distributed import agree
-from codeprm_jax.files import InputError, stable_seed
+from codeprm_jax.files import stable_seed
 from codeprm_jax.model import attention, lora
-from codeprm_jax.sharding import batch_divisor, make_mesh
+from codeprm_jax.sharding import make_mesh
 from codeprm_jax.traces.dataset import read_split, read_statistics
 from codeprm_jax.training.checkpoints import Checkpoints
 from codeprm_jax.training.config import TrainConfig
@@ -30,6 +30,7 @@ from codeprm_jax.training.start import first_state, prepare_run
 from codeprm_jax.training.step import (
     abstract_batch,
     abstract_state,
+    check_batch_rows,
     local_rows,
     make_optimizer,
     make_train_step,
@@ -79,11 +80,7 @@ def _train(config: TrainConfig, stop: Stop) -> TrainSummary:
 
     # Data: read once, tokenised once, packed by a plan.
     mesh = make_mesh(config.mesh)
-    if training.batch_rows % (batch_divisor(mesh) * training.accumulate):
-        raise InputError(
-            f"training.batch_rows ({training.batch_rows}) must be a multiple of "
-            f"data x fsdp x accumulate = {batch_divisor(mesh)} x {training.accumulate}"
-        )
+    check_batch_rows(mesh, training.batch_rows, training.accumulate)
     # Rows are packed: an attention that cannot keep their examples apart is refused here.
     attention.check_config(config.model, mesh, packed=True)
     train_records = read_split(config.data.data_dir, "train")

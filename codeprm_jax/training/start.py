@@ -77,7 +77,8 @@ def prepare_run(
         # Without run.json the model directory is from a start that came to nothing, and made anew.
         directory = load_model_directory(run)
         now, then = _flat(config.to_json()), _flat(facts["config"])
-        free = _FREE - ({"training.accumulate"} if _drops(config) else set())
+        # What is dropped is drawn for each part of a batch.
+        free = _FREE - ({"training.accumulate"} if config.model.lora.drops else set())
         names = sorted((now.keys() | then.keys()) - free)
         if changed := [name for name in names if now.get(name) != then.get(name)]:
             raise InputError(
@@ -145,11 +146,6 @@ def _same_base(named: Path | None, known: Base | None) -> Base | None:
             "weights are others"
         )
     return base
-
-
-def _drops(config: TrainConfig) -> bool:
-    """Whether a step draws what it drops, which depends on the parts of its batch."""
-    return bool(config.model.lora.rank and config.model.lora.dropout)
 
 
 def _checked_shape(config: TrainConfig, entries: int) -> ModelConfig:

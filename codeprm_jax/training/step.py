@@ -12,9 +12,16 @@ import numpy as np
 import optax
 from jax.sharding import Mesh
 
+from codeprm_jax.files import InputError
 from codeprm_jax.model import decoder, lora
 from codeprm_jax.model.config import ModelConfig
-from codeprm_jax.sharding import batch_sharding, device_sharding, named_sharding, replicated
+from codeprm_jax.sharding import (
+    batch_divisor,
+    batch_sharding,
+    device_sharding,
+    named_sharding,
+    replicated,
+)
 from codeprm_jax.training.config import TrainingConfig
 
 Batch = Mapping[str, jax.Array]
@@ -219,7 +226,7 @@ def make_train_step(
         state: TrainState, frozen: decoder.Params, batch: Batch
     ) -> tuple[jax.Array, decoder.Params]:
         key = None
-        if model.lora.rank and model.lora.dropout:
+        if model.lora.drops:
             key = jax.random.fold_in(jax.random.wrap_key_data(state.rng), state.step)
         if config.accumulate == 1:
             return gradient(state.params, frozen, batch, model, config.loss, key)
@@ -292,6 +299,17 @@ def abstract_batch(
     return batch | {"stop": stop}
 
 
+def check_batch_rows(mesh: Mesh, batch_rows: int, parts: int = 1) -> None:
+    """Raises InputError unless the rows of a batch can be split over the mesh, in so many parts."""
+    divisor = batch_divisor(mesh) * parts
+    if batch_rows % divisor:
+        raise InputError(
+            f"training.batch_rows ({batch_rows}) must be a multiple of data x fsdp"
+            f"{f' x accumulate ({parts})' if parts > 1 else ''} = {divisor}: "
+            f"--training.batch-rows {max(divisor, batch_rows - batch_rows % divisor)}"
+        )
+
+
 def local_rows(mesh: Mesh, batch_rows: int) -> list[int]:
     """The rows of a global batch that devices of this process hold, in ascending order."""
     slices = batch_sharding(mesh).addressable_devices_indices_map((batch_rows, 1)).values()
@@ -312,12 +330,12 @@ def put_batch(
       stop: whether this process asks all to stop; a train step needs it, a forward does not.
     """
     sharding = batch_sharding(mesh)
-    count = batch_rows or len(next(iter(batch.values())))
-    at = {row: number for number, row in enumerate(local_rows(mesh, count))}
 
     def place(values: np.ndarray) -> jax.Array:
-        if len(at) == count:
+        count = batch_rows or len(values)
+        if len(values) == count:
             return jax.device_put(values, sharding)
+        at = {row: number for number, row in enumerate(local_rows(mesh, count))}
 
         def shard(index: Any) -> np.ndarray:
             return values[[at[row] for row in range(count)[index[0]]]]

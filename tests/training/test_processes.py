@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from codeprm_jax.sharding import MeshConfig
 from codeprm_jax.training.config import TrainConfig
 from codeprm_jax.training.loop import train
 from tests.conftest import TINY
+from tests.launch.running import free_port
 from tests.training.test_loop import config, losses_of, params_of, signalling
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,9 +43,7 @@ class Job:
     """Two processes with four devices each."""
 
     def __init__(self, data_dir: Path, out: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            address = f"127.0.0.1:{free.getsockname()[1]}"
+        address = f"127.0.0.1:{free_port()}"
         command = [sys.executable, "-m", "tests.training.process", address, "2"]
         self.processes = [
             subprocess.Popen(
@@ -57,6 +56,13 @@ class Job:
             )
             for number in range(2)
         ]
+
+    def wait_until(self, done: Callable[[], bool]) -> None:
+        """Raises AssertionError if a process ends, or too much time goes by, before it is so."""
+        deadline = time.monotonic() + 200
+        while not done():
+            assert time.monotonic() < deadline and all(p.poll() is None for p in self.processes)
+            time.sleep(0.02)
 
     def wait(self) -> list[str]:
         """The last line that each printed. Raises AssertionError if one did not exit with 0."""
@@ -103,18 +109,16 @@ def test_a_checkpoint_that_one_of_two_cannot_read_is_passed_over_by_both(
     """Damage in one process's part must not leave the other in a collective of its own."""
     out = tmp_path / "damaged"
     job = Job(data_dir, out)
-    deadline = time.monotonic() + 200
-    while not list((out / "checkpoints").glob("[2-9]")) or len(losses_of(out)) < 5:
-        assert time.monotonic() < deadline and all(p.poll() is None for p in job.processes)
-        time.sleep(0.02)
+    saved = out / "checkpoints"
+    job.wait_until(lambda: bool(list(saved.glob("[2-9]"))) and len(losses_of(out)) >= 5)
     job.processes[0].send_signal(signal.SIGTERM)
     job.wait()
-    steps = sorted((int(p.name) for p in (out / "checkpoints").iterdir()), reverse=True)
-    folder = out / "checkpoints" / str(steps[0]) / "training" / "ocdbt.process_1" / "d"
+    newest = max(int(p.name) for p in saved.iterdir())
+    folder = saved / str(newest) / "training" / "ocdbt.process_1" / "d"
     largest = max(folder.iterdir(), key=lambda p: p.stat().st_size)
     os.truncate(largest, largest.stat().st_size // 2)
     Job(data_dir, out).wait()
-    assert (out / "damaged" / str(steps[0])).is_dir()
+    assert (out / "damaged" / str(newest)).is_dir()
     assert_same(out, one_process)
 
 
@@ -124,10 +128,7 @@ def test_sigterm_to_one_of_two_processes_saves_in_both_and_one_process_goes_on(
 ) -> None:
     out = tmp_path / "stopped"
     job = Job(data_dir, out)
-    deadline = time.monotonic() + 200
-    while not (out / "metrics.jsonl").exists() or not losses_of(out):
-        assert time.monotonic() < deadline and all(p.poll() is None for p in job.processes)
-        time.sleep(0.02)
+    job.wait_until(lambda: (out / "metrics.jsonl").exists() and bool(losses_of(out)))
     began = time.monotonic()
     job.processes[1].send_signal(signal.SIGTERM)
     first, second = job.wait()
