@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import tyro
 
 from codeprm_jax.commands.output import progress_bar, say
-from codeprm_jax.data.layout import ExampleTooLongError, StepInput, View
+from codeprm_jax.data.layout import View
 from codeprm_jax.data.pipeline import step_input
 from codeprm_jax.files import InputError, append_jsonl, read_valid_prefix
 from codeprm_jax.problems.loading import load_problems
@@ -70,23 +70,12 @@ def main(
 def _score(
     scorer: StepScorer, traces: Sequence[Trace], statements: dict[str, str]
 ) -> Iterator[dict[str, Any]]:
-    inputs = [step_input(Record(t, statements[t.problem_id])) for t in traces]
-    try:
-        results: list[Any] = list(scorer.score(inputs))
-    except ExampleTooLongError:
-        results = [_score_or_refuse(scorer, item) for item in inputs]
+    results = scorer.score_each([step_input(Record(t, statements[t.problem_id])) for t in traces])
     for trace, result in zip(traces, results, strict=True):
         record = {"id": trace.id, "problem_id": trace.problem_id, "model": scorer.fingerprint}
-        if isinstance(result, ExampleTooLongError):
+        if isinstance(result, InputError):
             logger.warning("trace %s refused: %s", trace.id, result)
             yield record | {"scores": None, "tokens": 0, "error": str(result)}
         else:
             scores = [round(float(s), 6) for s in result.scores]
             yield record | {"scores": scores, "tokens": result.tokens}
-
-
-def _score_or_refuse(scorer: StepScorer, item: StepInput) -> Any:
-    try:
-        return scorer.score([item])[0]
-    except ExampleTooLongError as error:
-        return error

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from codeprm_jax.data.layout import ExampleTooLongError, StepInput
+from codeprm_jax.data.layout import ExampleTooLongError
 from codeprm_jax.data.pipeline import step_input
+from codeprm_jax.files import InputError
 from codeprm_jax.scoring.engine import Scorer
 from codeprm_jax.search.refine import lowest_step
 from codeprm_jax.traces.dataset import Record
@@ -115,17 +116,13 @@ def _copy(pass_rate: float, target: Target) -> float:
 
 def _score(records: Sequence[Record], scorer: Scorer) -> tuple[list[Record], list[np.ndarray], int]:
     """Scored records; those that do not fit are counted."""
-    inputs = [step_input(r) for r in records]
-    try:
-        return list(records), [s.scores for s in scorer.score(inputs)], 0
-    except ExampleTooLongError:
-        kept = [(r, s) for r, i in zip(records, inputs, strict=True) for s in _try(scorer, i)]
-        refused = len(records) - len(kept)
-        return [r for r, _ in kept], [s for _, s in kept], refused
-
-
-def _try(scorer: Scorer, item: StepInput) -> list[np.ndarray]:
-    try:
-        return [scorer.score([item])[0].scores]
-    except ExampleTooLongError:
-        return []
+    kept, scores = [], []
+    found = scorer.score_each([step_input(r) for r in records])
+    for record, item in zip(records, found, strict=True):
+        if isinstance(item, ExampleTooLongError):
+            continue
+        if isinstance(item, InputError):
+            raise item
+        kept.append(record)
+        scores.append(item.scores)
+    return kept, scores, len(records) - len(kept)

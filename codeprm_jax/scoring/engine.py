@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from codeprm_jax.data.layout import Example, StepInput, View
+from codeprm_jax.data.layout import Example, ExampleTooLongError, StepInput, View
 from codeprm_jax.data.packing import pack_row
 from codeprm_jax.files import InputError
 from codeprm_jax.model import decoder
@@ -37,11 +37,47 @@ class StepScores:
     tokens: int
 
 
-class Scorer(Protocol):
-    """Whatever scores the steps of traces."""
+@dataclass
+class ScoringStatistics:
+    """What a scorer has done since it was made.
 
-    def score(self, inputs: Sequence[StepInput]) -> list[StepScores]:
-        """One StepScores for each input, in order."""
+    Attributes:
+      traces, tokens: scored, as they were asked for.
+      computed_tokens: that went through the model, without padding.
+      batches: forward passes.
+      compiled: programs compiled.
+    """
+
+    traces: int = 0
+    tokens: int = 0
+    computed_tokens: int = 0
+    batches: int = 0
+    compiled: int = 0
+
+
+class Scorer(Protocol):
+    """Whatever scores the steps of traces, in this process or behind a server.
+
+    Attributes:
+      fingerprint: tells the model, and the view that it reads, from others.
+      view: what it reads of a trace unless a call says otherwise.
+    """
+
+    fingerprint: str
+    view: View
+
+    def score(self, inputs: Sequence[StepInput], view: View | None = None) -> list[StepScores]:
+        """One StepScores for each input, in order.
+
+        Raises:
+          InputError: a view that the model was not trained to read.
+          ExampleTooLongError: a trace that cannot be laid out within the model's limit.
+        """
+
+    def score_each(
+        self, inputs: Sequence[StepInput], view: View | None = None
+    ) -> list[StepScores | InputError]:
+        """As `score`, but an input that cannot be scored gives its error and spares the others."""
 
 
 class StepScorer:
@@ -88,28 +124,55 @@ class StepScorer:
         self._tokens_per_batch = tokens_per_batch
         self.buckets = tuple(length_buckets(self.layout.config.max_tokens))
         self.compiled: set[tuple[int, int]] = set()
+        self.statistics = ScoringStatistics()
 
     def score(self, inputs: Sequence[StepInput], view: View | None = None) -> list[StepScores]:
-        """One StepScores for each input, in order.
+        """One StepScores for each input, in order; see `Scorer`."""
+        results = []
+        for found in self.score_each(inputs, view):
+            if isinstance(found, InputError):
+                raise found
+            results.append(found)
+        return results
 
-        Args:
-          view: what the model reads of them; default the scorer's.
+    def score_each(
+        self, inputs: Sequence[StepInput], view: View | None = None
+    ) -> list[StepScores | InputError]:
+        """As `score`, but an input that cannot be scored gives its error and spares the others."""
+        laid_out = self.lay_out_each(inputs, view)
+        scored = iter(self.score_examples([e for e in laid_out if isinstance(e, Example)]))
+        return [next(scored) if isinstance(e, Example) else e for e in laid_out]
 
-        Raises:
-          InputError: a view that it was not trained to read.
-          ExampleTooLongError: a trace that cannot be laid out within the model's limit.
-        """
-        examples = self.layout.lay_out(inputs, view or self.view)
+    def lay_out_each(
+        self, inputs: Sequence[StepInput], view: View | None = None
+    ) -> list[Example | ExampleTooLongError]:
+        """What `score_examples` reads of each input. Raises InputError on an untrained view."""
+        found = self.layout.lay_out_each(inputs, (view or self.view,))
+        return [f if isinstance(f, ExampleTooLongError) else f[0] for f in found]
+
+    def score_examples(self, examples: Sequence[Example]) -> list[StepScores | InputError]:
+        """`score_each` of inputs that are laid out already."""
         by_bucket: dict[int, list[int]] = defaultdict(list)
         for index, example in enumerate(examples):
             by_bucket[next(b for b in self.buckets if b >= example.length)].append(index)
-        results: list[StepScores | None] = [None] * len(examples)
+        results: list[StepScores | InputError | None] = [None] * len(examples)
         for bucket, members in sorted(by_bucket.items()):
             for chunk in self._chunks(bucket, members):
                 scores = self._score_batch(bucket, [examples[i] for i in chunk])
                 for index, values in zip(chunk, scores, strict=True):
                     results[index] = StepScores(values, examples[index].length)
+        self.statistics.traces += len(examples)
+        self.statistics.tokens += sum(e.length for e in examples)
         return [r for r in results if r is not None]
+
+    def warm_up(self) -> int:
+        """Compiles every shape that a call can need; returns how many there are."""
+        for bucket in self.buckets:
+            rows = 1
+            while rows < 4 * max(1, self._tokens_per_batch // bucket):
+                self._score_batch(bucket, [Example(np.zeros(1, np.int32), np.zeros(0, int))] * rows)
+                rows *= 4
+        return len(self.compiled)
 
     def _chunks(self, bucket: int, members: list[int]) -> Iterator[list[int]]:
         rows = max(1, self._tokens_per_batch // bucket)

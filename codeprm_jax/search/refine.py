@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from codeprm_jax.data.layout import ExampleTooLongError, StepInput
-from codeprm_jax.files import stable_seed
+from codeprm_jax.files import InputError, stable_seed
 from codeprm_jax.problems.problem import PublicProblem
 from codeprm_jax.scoring.engine import Scorer, StepScores
 from codeprm_jax.traces.trace import Feedback
@@ -111,13 +111,16 @@ class LowestScore:
             )
             for f in failed
         ]
-        try:
-            return [self._choice(s) for s in self._scorer.score(inputs)]
-        except ExampleTooLongError:
-            if len(failed) > 1:
-                return [choice for item in failed for choice in self.choose([item])]
-            logger.warning("an attempt on %s is too long to score", failed[0].problem.id)
-            return LastStep().choose(failed)
+        choices = []
+        for item, scored in zip(failed, self._scorer.score_each(inputs), strict=True):
+            if isinstance(scored, ExampleTooLongError):
+                logger.warning("an attempt on %s is too long to score", item.problem.id)
+                choices += LastStep().choose([item])
+            elif isinstance(scored, InputError):
+                raise scored
+            else:
+                choices.append(self._choice(scored))
+        return choices
 
     @staticmethod
     def _choice(scored: StepScores) -> StepChoice:

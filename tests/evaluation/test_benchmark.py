@@ -26,7 +26,7 @@ CONFIG = BenchmarkConfig(max_executions=3, repeats=2)
 
 
 class ConstantScorer:
-    def score(self, inputs: Sequence[StepInput]) -> list[StepScores]:
+    def score_each(self, inputs: Sequence[StepInput]) -> list[StepScores]:
         return [StepScores(np.full(len(i.thoughts), 0.5, np.float32), 7) for i in inputs]
 
 

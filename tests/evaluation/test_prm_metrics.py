@@ -8,6 +8,7 @@ import pytest
 from codeprm_jax.data.layout import ExampleTooLongError, StepInput
 from codeprm_jax.evaluation.bootstrap import mean_interval
 from codeprm_jax.evaluation.prm_metrics import evaluate_records, first_wrong_metrics, prefixes
+from codeprm_jax.files import InputError
 from codeprm_jax.scoring.engine import StepScores
 from codeprm_jax.search.refine import lowest_step
 from codeprm_jax.traces.dataset import Record
@@ -25,11 +26,12 @@ class LabelScorer:
             for r in records
         }
 
-    def score(self, inputs: Sequence[StepInput]) -> list[StepScores]:
-        if any("refuse" in i.statement for i in inputs):
-            raise ExampleTooLongError("too long")
+    def score_each(self, inputs: Sequence[StepInput]) -> list[StepScores | InputError]:
         return [
-            StepScores(np.array(self.labels[i.statement, i.thoughts, i.program]), 1) for i in inputs
+            ExampleTooLongError("too long")
+            if "refuse" in i.statement
+            else StepScores(np.array(self.labels[i.statement, i.thoughts, i.program]), 1)
+            for i in inputs
         ]
 
 

@@ -64,7 +64,7 @@ class OracleScorer:
         self.chains = {p.statement: CHAINS[p.id] for p in problems}
         self.tokens = 0
 
-    def score(self, inputs: Sequence[StepInput]) -> list[StepScores]:
+    def score_each(self, inputs: Sequence[StepInput]) -> list[StepScores]:
         results = []
         for item in inputs:
             steps = self.chains[item.statement].steps
@@ -187,10 +187,11 @@ def test_an_attempt_too_long_to_score_is_rewritten_at_its_end(
     pool: Pool, some_problems: list[Problem]
 ) -> None:
     class Refusing(OracleScorer):
-        def score(self, inputs: Sequence[StepInput]) -> list[StepScores]:
-            if any(i.statement == some_problems[0].public.statement for i in inputs):
-                raise ExampleTooLongError("too long")
-            return super().score(inputs)
+        def score_each(self, inputs: Sequence[StepInput]) -> list[StepScores | InputError]:
+            refused = some_problems[0].public.statement
+            others = iter(super().score_each([i for i in inputs if i.statement != refused]))
+            error = ExampleTooLongError("too long")
+            return [error if i.statement == refused else next(others) for i in inputs]
 
     public = [p.public for p in some_problems]
     chooser = LowestScore(Refusing(public))
