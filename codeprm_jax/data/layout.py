@@ -14,7 +14,7 @@ text changes nothing.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -27,6 +27,7 @@ from codeprm_jax.traces.trace import Failure, Feedback
 
 MAX_FAILURE_TOKENS = 512  # of each failing test in the feedback, as in the paper
 MIN_PIECE_TOKENS = 32  # what truncation leaves of feedback, program and statement
+REMEMBERED_TOKENS = 500_000  # of texts; twice that at most, which takes some 40 MB
 
 # What a PRM reads beside problem and thoughts, the least first.
 View = Literal["thoughts", "program", "feedback"]
@@ -188,6 +189,7 @@ class Layout:
         # Encoded on its own, so that its ids do not depend on what stands around it.
         self._newline = tokenizer.encode(["\n"])[0]
         self._ellipsis = tokenizer.encode([" … "])[0]
+        self.forget()
 
     def lay_out(self, inputs: Sequence[StepInput], view: View | None = None) -> list[Example]:
         """The examples of `inputs`, in their order.
@@ -211,7 +213,8 @@ class Layout:
     ) -> list[list[Example] | ExampleTooLongError]:
         """The examples of each input, one a view, or why one of them does not fit.
 
-        Every distinct text is tokenised once, whatever it occurs in.
+        Every distinct text is tokenised once, whatever it occurs in, and remembered for later
+        calls: a search gives the same statements and thoughts again and again.
 
         Raises InputError if the model was not trained to read a view.
         """
@@ -221,8 +224,32 @@ class Layout:
                 f"reads {', '.join(self.config.views)}"
             )
         texts = dict.fromkeys(text for item in inputs for v in views for text in _texts(item, v))
-        ids = dict(zip(texts, self.tokenizer.encode(list(texts)), strict=True))
+        ids = self._encode(texts)
         return [self._lay_out_one(item, views, ids) for item in inputs]
+
+    def forget(self) -> None:
+        """Forgets the ids of the texts that it has seen; results are the same, only slower."""
+        self._remembered: tuple[dict[str, list[int]], dict[str, list[int]]] = ({}, {})
+        self._room = REMEMBERED_TOKENS
+
+    def _encode(self, texts: Collection[str]) -> dict[str, list[int]]:
+        """Ids of each text. What is not asked for while a generation fills is forgotten.
+
+        Needs no lock: threads that get in each other's way tokenise a text twice at worst.
+        """
+        newer, older = self._remembered
+        ids = {t: known[t] for known in (older, newer) for t in texts if t in known}
+        unknown = [t for t in texts if t not in ids]
+        ids |= zip(unknown, self.tokenizer.encode(unknown), strict=True)
+        kept = {t: i for t, i in ids.items() if t not in newer}
+        size = sum(map(len, kept.values()))
+        if size > REMEMBERED_TOKENS:  # a whole data set, which comes once
+            return ids
+        if size > self._room:
+            self._remembered, self._room = (dict[str, list[int]](), newer), REMEMBERED_TOKENS
+        self._remembered[0].update(kept)
+        self._room -= size
+        return ids
 
     def _lay_out_one(
         self, item: StepInput, views: Sequence[View], ids: Mapping[str, list[int]]

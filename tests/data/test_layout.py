@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from codeprm_jax.data import layout as layout_module
 from codeprm_jax.data.layout import (
     MAX_FAILURE_TOKENS,
     QWEN_STEP_TAG,
@@ -123,6 +125,38 @@ def test_thoughts_that_cannot_fit_are_refused_with_length_and_limit() -> None:
     layout = Layout(LayoutConfig(max_tokens=64), TOKENIZER)
     with pytest.raises(ExampleTooLongError, match=r"needs \d+ tokens.*limit is 64"):
         layout.lay_out([StepInput("s", ("word " * 100,))])
+
+
+@given(items=st.lists(inputs(), min_size=1, max_size=6), limit=st.sampled_from([0, 40, 400]))
+@settings(max_examples=60, deadline=None)
+def test_what_is_remembered_is_bounded_and_changes_nothing(
+    items: list[StepInput], limit: int
+) -> None:
+    layout = Layout(LayoutConfig(views=VIEWS, max_tokens=4000), TOKENIZER)
+    with mock.patch.object(layout_module, "REMEMBERED_TOKENS", limit):
+        layout.forget()
+        for _ in range(2):
+            for item in items:
+                (found,) = layout.lay_out([item])
+                (fresh,) = Layout(layout.config, TOKENIZER).lay_out([item])
+                np.testing.assert_array_equal(found.tokens, fresh.tokens)
+                np.testing.assert_array_equal(found.tag_positions, fresh.tag_positions)
+                for generation in layout._remembered:
+                    assert sum(map(len, generation.values())) <= limit
+
+
+def test_a_text_is_tokenised_once() -> None:
+    layout = Layout(LayoutConfig(views=VIEWS), Tokenizer(TOKENIZER.backend))
+    items = [StepInput("Add two numbers.", ("Take both.", f"Return {n}.")) for n in range(3)]
+    read: list[str] = []
+    encode = layout.tokenizer.encode
+    with mock.patch.object(layout.tokenizer, "encode", lambda t: [read.extend(t), encode(t)][1]):
+        for item in items + items[::-1]:
+            layout.lay_out([item], "thoughts")
+        assert len(read) == len(set(read)) == 5
+        layout.forget()
+        layout.lay_out(items, "thoughts")
+        assert len(read) == 10
 
 
 def test_a_tag_of_several_tokens_is_refused() -> None:
