@@ -26,10 +26,10 @@ from codeprm_jax.scoring.engine import StepScorer
 from codeprm_jax.scoring.http_guard import PunctualProtocol
 from codeprm_jax.scoring.server import create_app
 from codeprm_jax.scoring.service import MAX_REQUESTS, ServerConfig, Service
+from codeprm_jax.scoring.wire import TOKEN_VARIABLE
 
 logger = logging.getLogger(__name__)
 
-TOKEN_VARIABLE = "CODEPRM_SERVER_TOKEN"
 MIN_TOKEN = 16  # characters
 
 

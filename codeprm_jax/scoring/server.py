@@ -211,6 +211,7 @@ def _status_routes(service: Service, metrics: ServerMetrics) -> APIRouter:
             max_model_len=layout.max_tokens,
             fingerprint=service.scorer.fingerprint,
             views=list(layout.views),
+            view=service.scorer.view,
         )
         return ModelList(data=[card])
 

@@ -16,6 +16,7 @@ from codeprm_jax.scoring.aggregate import Aggregate, aggregate
 from codeprm_jax.scoring.engine import StepScores
 from codeprm_jax.traces.trace import MAX_FAILURES, Failure, Feedback
 
+TOKEN_VARIABLE = "CODEPRM_SERVER_TOKEN"  # of the environment, for server and client
 MAX_TRACES = 1024  # of a request
 MAX_THOUGHTS = 1024  # of a trace
 MAX_CHARACTERS = 262_144  # of a trace, all its texts together
@@ -160,6 +161,7 @@ class ModelCard(BaseModel):
     max_model_len: int
     fingerprint: str
     views: list[View]
+    view: View
 
 
 class ModelList(BaseModel):
