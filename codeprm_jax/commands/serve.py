@@ -16,6 +16,7 @@ from types import FrameType
 from typing import Literal
 
 import uvicorn
+from fastapi import FastAPI
 
 from codeprm_jax.commands.output import say
 from codeprm_jax.data.layout import View
@@ -97,28 +98,32 @@ def main(
         )
     app = create_app(lambda: StepScorer(model, view=view, attention=attention), config)
     service: Service = app.state.service
-    server = _Server(
-        uvicorn.Config(
-            app,
-            http=PunctualProtocol,
-            ws="none",
-            lifespan="on",
-            log_config=None,
-            log_level=log_level,
-            server_header=False,
-            proxy_headers=False,
-            limit_concurrency=2 * MAX_REQUESTS,  # of connections, the last resort
-            timeout_keep_alive=30,
-            timeout_graceful_shutdown=int(drain_seconds) + 5,
-            h11_max_incomplete_event_size=16_384,
-        ),
-        service,
-    )
+    server = _Server(uvicorn_config(app, config, log_level), service)
     if log_level == "info":
         logging.getLogger("uvicorn").setLevel(logging.INFO)
     say(f"listening at {_address(listener)}; see /docs")
     server.run(sockets=[listener])
     return _end(service)
+
+
+def uvicorn_config(
+    app: FastAPI, config: ServerConfig, log_level: str = "warning"
+) -> uvicorn.Config:
+    """How the HTTP server runs the application."""
+    return uvicorn.Config(
+        app,
+        http=PunctualProtocol,
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        log_level=log_level,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=2 * MAX_REQUESTS,  # of connections, the last resort
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=int(config.drain_seconds) + 5,
+        h11_max_incomplete_event_size=16_384,
+    )
 
 
 class _Server(uvicorn.Server):
