@@ -3,7 +3,7 @@
     python benchmarks/serve.py RUN [--clients 64] [--seconds 120]
 
 RUN is a run or model directory. The clients each send one request after another, of one to four
-traces; the greedy client sends 512 traces at a time; every two seconds a client closes its
+traces; the greedy client sends 128 traces at a time; every two seconds a client closes its
 connection with a request under way. The peer is the same server and the same clients with one trace
 a batch. Server and clients share the machine.
 """
@@ -29,7 +29,7 @@ import numpy as np
 
 from codeprm_jax.problems.bank import ENTRIES
 
-GREEDY_TRACES = 512
+GREEDY_TRACES = 128
 KILL_EVERY_S = 2.0
 
 
@@ -70,7 +70,7 @@ class Server:
 async def client(url: str, name: str, seed: int, until: float, sizes: tuple[int, int]) -> Any:
     """Seconds of each request, the traces scored, and what went wrong."""
     rng, seconds, traces, errors = random.Random(seed), [], 0, []
-    async with httpx.AsyncClient(timeout=60, headers={"X-Client-Id": name}) as http:
+    async with httpx.AsyncClient(timeout=130, headers={"X-Client-Id": name}) as http:
         while time.monotonic() < until:
             sent = some_traces(rng.randint(*sizes), rng)
             began = time.monotonic()

@@ -48,7 +48,7 @@ def main(
     max_queue_tokens: int = 262_144,
     max_wait_ms: float = 5.0,
     max_body_mib: int = 8,
-    request_seconds: float = 60.0,
+    request_seconds: float = 120.0,
     drain_seconds: float = 30.0,
     log_level: Literal["info", "warning", "error"] = "warning",
 ) -> int:

@@ -226,8 +226,9 @@ class Batcher:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
-        self._scoring.shutdown(wait=drained, cancel_futures=True)
-        self._layout.shutdown(wait=drained, cancel_futures=True)
+        # What waits for the layout thread is not cancelled: its callers are told when it is done.
+        self._scoring.shutdown(wait=drained)
+        self._layout.shutdown(wait=drained)
         return drained
 
     async def _submit(

@@ -19,9 +19,10 @@ from pydantic import ValidationError
 from codeprm_jax.data.layout import ExampleTooLongError, StepInput, View
 from codeprm_jax.files import InputError, RunError
 from codeprm_jax.scoring.engine import Scorer, StepScorer, StepScores
-from codeprm_jax.scoring.wire import MAX_TRACES, TOKEN_VARIABLE, TraceForm
+from codeprm_jax.scoring.wire import TOKEN_VARIABLE, TraceForm
 
 REQUEST_BYTES = 1_000_000  # of the traces in a request, unless one alone has more
+REQUEST_TRACES = 128  # so that a busy server can answer within its time
 LONGEST_PAUSE = 10.0  # seconds between two attempts
 
 _numbers = itertools.count()
@@ -49,7 +50,7 @@ class ScorerClient:
         self,
         url: str,
         token: str | None = None,
-        timeout: float = 120.0,
+        timeout: float = 150.0,
         retries: int = 6,
         view: View | None = None,
     ) -> None:
@@ -130,6 +131,8 @@ class ScorerClient:
             )
         except _TooLargeError as error:
             if len(part) == 1:
+                if error.status == 504:
+                    raise RunError(f"{self.url}: {error}") from error
                 yield next(iter(part)), InputError(str(error))
                 return
             pairs, half = list(part.items()), len(part) // 2
@@ -174,8 +177,8 @@ class ScorerClient:
     def _read(self, answer: httpx.Response) -> dict[str, Any]:
         if answer.status_code == 401:
             raise InputError(f"{self.url} wants another token: set {TOKEN_VARIABLE}")
-        if answer.status_code == 413:
-            raise _TooLargeError(_message(answer))
+        if answer.status_code in (413, 504):
+            raise _TooLargeError(_message(answer), answer.status_code)
         if 400 <= answer.status_code < 500 and answer.status_code not in (404, 408):
             raise InputError(f"{self.url} refuses the request: {_message(answer)}")
         if answer.status_code != 200:
@@ -188,7 +191,11 @@ class ScorerClient:
 
 
 class _TooLargeError(Exception):
-    """A request that the server finds too large."""
+    """A request that the server finds too large, or cannot answer in time."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 def open_scorer(model: Path | str, view: View | None = None) -> Scorer:
@@ -212,7 +219,7 @@ def _parts(forms: dict[int, bytes]) -> Iterator[dict[int, bytes]]:
     part: dict[int, bytes] = {}
     size = 0
     for index, form in forms.items():
-        if part and (len(part) == MAX_TRACES or size + len(form) > REQUEST_BYTES):
+        if part and (len(part) == REQUEST_TRACES or size + len(form) > REQUEST_BYTES):
             yield part
             part, size = {}, 0
         part[index] = form

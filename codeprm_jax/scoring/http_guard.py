@@ -7,7 +7,6 @@ bounds the time of an answer, and cancels the work for a client that has gone.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hmac
 import json
 import logging
@@ -96,6 +95,11 @@ class Guard:
         except _RefusedError as refused:
             if not started:
                 await refused.answer(scope, receive, send)
+        except Exception as error:
+            logger.exception("%s %s failed", scope["method"], scope["path"])
+            if not started:
+                text = f"{type(error).__name__}; the server's log says more"
+                await ErrorAnswer(500, "internal", text)(scope, receive, send)
         finally:
             self.requests -= 1
             self.body_bytes -= held
@@ -159,7 +163,12 @@ class Guard:
             given = True
             return {"type": "http.request", "body": body, "more_body": False}
 
-        gone = asyncio.ensure_future(receive())
+        async def leave() -> Message:
+            while (message := await receive())["type"] != "http.disconnect":
+                pass  # the server says once more that the body has ended
+            return message
+
+        gone = asyncio.ensure_future(leave())
         work = asyncio.ensure_future(self.app(scope, replay, send))
         try:
             await asyncio.wait(
@@ -168,8 +177,7 @@ class Guard:
                 return_when=asyncio.FIRST_COMPLETED,
             )
             if work.done():
-                with contextlib.suppress(Exception):  # the handler of errors has answered it
-                    work.result()
+                work.result()
             elif not gone.done():
                 text = f"no answer within {self.config.request_seconds:g} s; send fewer traces"
                 raise _RefusedError(ErrorAnswer(504, "timeout", text))

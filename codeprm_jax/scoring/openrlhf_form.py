@@ -68,9 +68,10 @@ class RewardResponse(BaseModel):
 
 def read_query(query: str, prompt: str, step_tag: str) -> StepInput | InputError:
     """The trace in a query, or why there is none: the prompt is not in it, or nothing follows."""
-    _, found, response = query.partition(prompt)
-    if not found and prompt:
+    at = query.find(prompt)
+    if at < 0:
         return InputError("the query does not contain its prompt")
+    response = query[at + len(prompt) :]
     thoughts, program = split_response(response, step_tag)
     if not thoughts:
         return InputError("the query holds no thought after its prompt")

@@ -60,9 +60,13 @@ _WRITING: dict[int | str, dict[str, Any]] = {
     400: {"model": ErrorResponse, "description": "The body is not valid JSON in UTF-8"},
     404: {"model": ErrorResponse, "description": "No such model"},
     408: {"model": ErrorResponse, "description": "The body did not come in time"},
+    409: {
+        "model": ErrorResponse,
+        "description": "Well-formed, but it does not fit the model, or its parts each other",
+    },
     413: {"model": ErrorResponse, "description": "The body is too large"},
     415: {"model": ErrorResponse, "description": "The body is not application/json"},
-    422: {"model": ErrorResponse, "description": "The request cannot be answered as it is"},
+    422: {"model": ErrorResponse, "description": "The body has not the form described here"},
     504: {"model": ErrorResponse, "description": "No answer in time"},
     **_READING,
 }
@@ -274,12 +278,14 @@ def _handle_errors(app: FastAPI) -> None:
             ".".join(str(part)[:100] for part in e["loc"]) + ": " + e["msg"]
             for e in error.errors()[:5]
         ]
-        return ErrorAnswer(422, "invalid_request", "; ".join(found))
+        # What the description cannot say: that lists have one length, how long all texts may be.
+        beyond = all(e["type"] == "value_error" for e in error.errors())
+        return ErrorAnswer(409 if beyond else 422, "invalid_request", "; ".join(found))
 
     @app.exception_handler(InputError)
     async def refused(_: Request, error: InputError) -> Response:
         detail = error_detail(error).model_dump(exclude_none=True)
-        return ErrorAnswer(422, detail.pop("type"), detail.pop("message"), **detail)
+        return ErrorAnswer(409, detail.pop("type"), detail.pop("message"), **detail)
 
     @app.exception_handler(QueueFullError)
     async def full(_: Request, error: QueueFullError) -> Response:
@@ -288,8 +294,3 @@ def _handle_errors(app: FastAPI) -> None:
     @app.exception_handler(BatcherClosedError)
     async def closed(_: Request, error: BatcherClosedError) -> Response:
         return busy(str(error), 5, "not_ready")
-
-    @app.exception_handler(Exception)
-    async def unexpected(_: Request, error: Exception) -> Response:
-        text = f"{type(error).__name__}; the server's log says more"
-        return ErrorAnswer(500, "internal", text)

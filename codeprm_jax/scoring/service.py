@@ -49,7 +49,7 @@ class ServerConfig:
     max_wait_seconds: float = 0.005
     max_body_bytes: int = 8_388_608
     body_seconds: float = 20.0
-    request_seconds: float = 60.0
+    request_seconds: float = 120.0
     drain_seconds: float = 30.0
 
     def __post_init__(self) -> None:

@@ -85,7 +85,8 @@ class TraceForm(Strict):
         if item.program:
             form["program"] = item.program
         if item.feedback is not None:
-            form["feedback"] = item.feedback.to_json()
+            feedback = item.feedback.to_json()
+            form["feedback"] = feedback | {"failures": list(feedback["failures"])}
         return form
 
 
