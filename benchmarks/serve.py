@@ -99,7 +99,7 @@ async def killed(url: str, until: float) -> int:
         writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode())
         writer.write(body if count % 2 else body[: len(body) // 2])
         await writer.drain()
-        await asyncio.sleep(0.005)
+        await asyncio.sleep(0.2)
         writer.transport.abort()
         count += 1
         await asyncio.sleep(KILL_EVERY_S)

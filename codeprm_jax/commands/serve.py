@@ -155,7 +155,11 @@ class _Server(uvicorn.Server):
         """Stops listening and, at the same time, answers what is queued."""
         draining = asyncio.create_task(self.service.close())
         await super().shutdown(sockets)
-        await draining
+        if self.force_exit:
+            self.service.stuck = True
+            draining.cancel()
+        else:
+            await draining
 
 
 def read_token(file: Path | None) -> str | None:

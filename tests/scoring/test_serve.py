@@ -88,6 +88,24 @@ def test_sigterm_answers_what_is_queued_and_ends_with_0(run: Path) -> None:
         process.kill()
 
 
+def test_a_second_signal_waits_for_nobody(run: Path) -> None:
+    process, url = start(run)
+    try:
+        wait_until_ready(url)
+        host, port = url.removeprefix("http://").split(":")
+        head = "POST /v1/score HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        with socket.create_connection((host, int(port))) as slow:
+            slow.sendall(f"{head}Content-Length: 100\r\n\r\n{{".encode())
+            time.sleep(0.3)
+            process.send_signal(signal.SIGTERM)
+            time.sleep(1.0)
+            assert process.poll() is None
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(10) == 0
+    finally:
+        process.kill()
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_while_it_loads_ends_it_at_once(run: Path, number: int) -> None:
     process, _ = start(run)
