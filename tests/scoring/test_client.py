@@ -23,8 +23,8 @@ from tests.scoring.conftest import LiveServer
 def test_it_is_the_same_scorer(
     live: LiveServer, scorer: StepScorer, records: list[Record], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client_module, "REQUEST_BYTES", 20_000)  # several requests
-    inputs = [step_input(r) for r in records[:60]]
+    monkeypatch.setattr(client_module, "REQUEST_BYTES", 8_000)  # several requests
+    inputs = [step_input(r) for r in records[:24]]
     remote: Scorer = open_scorer(live.url)
     assert (remote.fingerprint, remote.view) == (scorer.fingerprint, scorer.view)
     for mine, theirs in zip(scorer.score(inputs), remote.score(inputs), strict=True):
