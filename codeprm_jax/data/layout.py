@@ -38,7 +38,16 @@ QWEN_STEP_TAG = " \n\n\n\n\n"
 
 
 class ExampleTooLongError(InputError):
-    """An example whose thoughts and tags alone exceed the limit: refused, and counted."""
+    """An example whose thoughts and tags alone exceed the limit: refused, and counted.
+
+    Attributes:
+      tokens: that it needs at least.
+      limit: that it may have.
+    """
+
+    def __init__(self, message: str, tokens: int = 0, limit: int = 0) -> None:
+        super().__init__(message)
+        self.tokens, self.limit = tokens, limit
 
 
 @dataclass(frozen=True)
@@ -284,7 +293,9 @@ class Layout:
             raise ExampleTooLongError(
                 f"an example needs {needed} tokens for its thoughts and step tags and what must "
                 f"stand beside them, the limit is {self.config.max_tokens}; "
-                "train with a larger data.row_tokens or shorten the thoughts"
+                "train with a larger data.row_tokens or shorten the thoughts",
+                needed,
+                self.config.max_tokens,
             )
         return pieces
 

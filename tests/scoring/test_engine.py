@@ -20,23 +20,7 @@ from codeprm_jax.scoring.engine import StepScorer
 from codeprm_jax.scoring.row_scores import length_buckets
 from codeprm_jax.sharding import MeshConfig, make_mesh
 from codeprm_jax.traces.dataset import Record
-from codeprm_jax.training.config import DataConfig, TrainConfig, TrainingConfig
-from codeprm_jax.training.loop import train
 from codeprm_jax.training.model_directory import load_model
-from tests.conftest import TINY
-
-
-@pytest.fixture(scope="module")
-def run(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("scored") / "run"
-    train(
-        TrainConfig(
-            data=DataConfig(data_dir=data_dir, vocab_size=640, row_tokens=1024),
-            model=TINY,
-            training=TrainingConfig(out=out, epochs=1, batch_rows=8, learning_rate=1e-2),
-        )
-    )
-    return out
 
 
 @pytest.fixture(scope="module")
