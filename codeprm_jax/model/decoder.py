@@ -37,10 +37,18 @@ class Context(NamedTuple):
     Attributes:
       positions: int32[batch, length], from 0 in each example.
       mix: attention: rotated queries and keys, and values, to what the output projection reads.
+      queries: int32[batch, queries]: the tokens whose result is wanted; None for all.
     """
 
     positions: jax.Array
     mix: Mix
+    queries: jax.Array | None = None
+
+    def wanted(self, x: jax.Array) -> jax.Array:
+        """[batch, length, ...] -> [batch, queries, ...]."""
+        if self.queries is None:
+            return x
+        return jax.vmap(lambda row, at: row[at])(x, self.queries)
 
 
 class Prefix(NamedTuple):
@@ -149,21 +157,24 @@ class Attention(nnx.Module):
     def __call__(
         self, x: jax.Array, context: Context, keys: Keys
     ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-        """[batch, length, embed] -> the same shape, and its keys and values as others see them."""
+        """[batch, length, embed] -> [batch, queries, embed], and all keys and values."""
         config = self.config
         heads = (*x.shape[:2], -1, config.head_dim)
-        query = self.q_proj(x, keys("q_proj")).reshape(heads)
+        asking = context.wanted(x)
+        query = self.q_proj(asking, keys("q_proj"))
+        query = query.reshape(*asking.shape[:2], -1, config.head_dim)
         key = self.k_proj(x, keys("k_proj")).reshape(heads)
         value = self.v_proj(x, keys("v_proj")).reshape(heads)
         if config.qk_norm:
             query, key = self.q_norm(query), self.k_norm(key)
-        query = rotate(query, context.positions, config.rope)
+        query = rotate(query, context.wanted(context.positions), config.rope)
         key = rotate(key, context.positions, config.rope)
         query, key, value = (
             constrain(a, "batch", "length", "activation_heads", None) for a in (query, key, value)
         )
         mixed = context.mix(query, key, value)
-        return self.o_proj(mixed.reshape(*x.shape[:2], -1), keys("o_proj")), (key, value)
+        mixed = mixed.reshape(*asking.shape[:2], -1)
+        return self.o_proj(mixed, keys("o_proj")), (key, value)
 
 
 class MLP(nnx.Module):
@@ -192,14 +203,14 @@ class DecoderLayer(nnx.Module):
     def __call__(
         self, x: jax.Array, context: Context, dropout_key: jax.Array | None = None
     ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-        """[batch, length, embed] -> the same shape, and the attention's keys and values."""
+        """[batch, length, embed] -> [batch, queries, embed], and attention's keys and values."""
 
         def keys(name: str) -> jax.Array | None:
             number = PROJECTIONS.index(name)
             return None if dropout_key is None else jax.random.fold_in(dropout_key, number)
 
         mixed, kept = self.self_attn(self.input_layernorm(x), context, keys)
-        x = constrain(x + mixed, "batch", "length", "activation_embed")
+        x = constrain(context.wanted(x) + mixed, "batch", "length", "activation_embed")
         x = x + self.mlp(self.post_attention_layernorm(x), keys)
         return constrain(x, "batch", "length", "activation_embed"), kept
 
@@ -299,46 +310,61 @@ class ProcessRewardModel(nnx.Module):
         return self.norm(x)
 
     def score_tree(
-        self, tokens: jax.Array, until: jax.Array, positions: jax.Array, prefix: Prefix
+        self,
+        tokens: jax.Array,
+        until: jax.Array,
+        positions: jax.Array,
+        tags: jax.Array,
+        prefix: Prefix,
     ) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """Value logits of a tree of tokens behind a prefix, and the tokens' keys and values.
+        """Value logits of step tags in a tree of tokens, and the tokens' keys and values.
+
+        The last layer computes the keys and values of all tokens, but the rest for the tags alone.
 
         Args:
           tokens: int32[batch, length], in depth-first order.
           until: int32[batch, length]: the tokens [i, until[i]) of a row see its token i: itself and
             all that hangs below it.
           positions: int32[batch, length], from the start of the trace.
-          prefix: may have no tokens.
+          tags: int32[batch, tags], ascending: where the step tags stand in the row.
+          prefix: computed before, and seen by the tokens; may be of no tokens.
 
         Returns:
-          float32[batch, length] logits, and keys and values, both [layers, batch, length, kv_heads,
+          float32[batch, tags] logits, and keys and values, both [layers, batch, length, kv_heads,
           head_dim] in the compute dtype.
         """
         config, (batch, length) = self.config, tokens.shape
-        at = jnp.broadcast_to(jnp.arange(length, dtype=jnp.int32), (batch, length))
-        visible = Visible(
-            at,
-            jnp.concatenate([prefix.first, at], axis=1),
-            jnp.concatenate([prefix.until, until], axis=1),
-            positions,
-            jnp.concatenate([prefix.positions, positions], axis=1),
-        )
         x = look_up(self.embed_tokens.embedding[...], tokens, jnp.dtype(config.dtype))
         graph, stacked = nnx.split(self.layers)
+        at = jnp.broadcast_to(jnp.arange(length, dtype=jnp.int32), (batch, length))
+        first = jnp.concatenate([prefix.first, at], axis=1)
+        ends = jnp.concatenate([prefix.until, until], axis=1)
+        key_positions = jnp.concatenate([prefix.positions, positions], axis=1)
 
-        def layer(x: jax.Array, inputs: Any) -> tuple[jax.Array, Any]:
-            params, keys, values = inputs
+        def layer(x: jax.Array, number: Any, queries: jax.Array | None = None) -> Any:
+            params, keys, values = jax.tree.map(
+                lambda leaf: jax.lax.dynamic_index_in_dim(leaf, number, keepdims=False),
+                (stacked, prefix.keys, prefix.values),
+            )
 
             def mix(query: jax.Array, key: jax.Array, value: jax.Array) -> jax.Array:
                 key, value = (
                     jnp.concatenate([old.astype(new.dtype), new], axis=1)
                     for old, new in ((keys, key), (values, value))
                 )
+                asking = (context.wanted(at), context.wanted(positions))
+                visible = Visible(asking[0], first, ends, asking[1], key_positions)
                 return attend_tree(query, key, value, visible, config.sliding_window)
 
-            return nnx.merge(graph, params)(x, Context(positions, mix))
+            context = Context(positions, mix, queries)
+            return nnx.merge(graph, params)(x, context)
 
-        x, (keys, values) = jax.lax.scan(layer, x, (stacked, prefix.keys, prefix.values))
+        last = config.num_layers - 1
+        x, before = jax.lax.scan(layer, x, jnp.arange(last))
+        x, end = layer(x, last, tags)
+        keys, values = (
+            jnp.concatenate([some, one[None]]) for some, one in zip(before, end, strict=True)
+        )
         return self.score(self.norm(x)), keys, values
 
     def __call__(
@@ -390,10 +416,11 @@ def apply_tree(
     tokens: jax.Array,
     until: jax.Array,
     positions: jax.Array,
+    tags: jax.Array,
     prefix: Prefix,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """`ProcessRewardModel.score_tree` with these parameters."""
-    return bind(config, params).score_tree(tokens, until, positions, prefix)
+    return bind(config, params).score_tree(tokens, until, positions, tags, prefix)
 
 
 def bind(config: ModelConfig, params: Params) -> ProcessRewardModel:

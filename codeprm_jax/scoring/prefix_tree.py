@@ -95,6 +95,7 @@ class Row:
       computed: its nodes in depth-first order, with the row's place of each.
       tokens, positions, until, write: int32[tokens]; see `decoder.score_tree`. `write` says where
         in the cache a token's keys and values go, -1 for nowhere.
+      tags: int32[tags], ascending: places of the tags of nodes that are not scored yet.
       context, context_first, context_until, context_positions: int32[cached tokens]: places in the
         cache of what the row's tokens see, and by which of them.
     """
@@ -106,6 +107,7 @@ class Row:
     positions: np.ndarray
     until: np.ndarray
     write: np.ndarray
+    tags: np.ndarray
     context: np.ndarray
     context_first: np.ndarray
     context_until: np.ndarray
@@ -220,11 +222,20 @@ class PrefixTree:
             _joined([np.arange(n.start, n.start + len(n.tokens), dtype=np.int32) for n in new]),
             _spread([until[n] for n in new], new),
             _joined([np.full(len(n.tokens), -1) if n.slots is None else n.slots for n in new]),
+            _joined([at + n.tags for n, at in zip(new, new_at, strict=True) if n.scores is None]),
             _joined([n.slots for n in old]),
             _spread([first[n] for n in old], old),
             _spread([until[n] for n in old], old),
             _joined([np.arange(n.start, n.start + len(n.tokens), dtype=np.int32) for n in old]),
         )
+
+    def remember(self, row: Row, scores: np.ndarray) -> None:
+        """Notes float32[tags], the scores of a row's tags."""
+        begin = 0
+        for node, _ in row.computed:
+            if node.scores is None:
+                node.scores = scores[begin : begin + len(node.tags)].copy()
+                begin += len(node.tags)
 
     def forget(self, row: Row) -> None:
         """Drops from the cache what a row has put there."""

@@ -58,11 +58,14 @@ class RowScores:
     def __call__(self, examples: Sequence[Example]) -> list[np.ndarray]:
         """float32[steps] for each example."""
         results: list[np.ndarray] = [np.zeros(0, np.float32)] * len(examples)
+        self._statistics.computed_tokens += sum(e.length for e in examples)
         for bucket, rows in self._rows(examples):
             full = max(1, self._tokens_per_batch // bucket)
             for begin in range(0, len(rows), full):
                 part = rows[begin : begin + full]
                 scores = self._run(bucket, [[examples[i] for i in row] for row in part])
+                self._statistics.batches += 1
+                self._statistics.padded_tokens += scores.size
                 for row, values in zip(part, scores, strict=False):
                     steps = unpack_row(values, [examples[i] for i in row])
                     for index, found in zip(row, steps, strict=True):
@@ -104,9 +107,6 @@ class RowScores:
             k: np.stack([p[k] for p in packed]) for k in ("tokens", "segment_ids", "positions")
         }
         self.compiled.add((rows, bucket))
-        self._statistics.batches += 1
-        self._statistics.computed_tokens += sum(e.length for row in members for e in row)
-        self._statistics.padded_tokens += rows * bucket
         with jax.set_mesh(self._mesh):
             return np.asarray(self._forward(self._params, **put_batch(self._mesh, batch)))
 

@@ -13,12 +13,15 @@ from jax.sharding import Mesh
 from codeprm_jax.model import decoder
 from codeprm_jax.model.config import ModelConfig
 from codeprm_jax.scoring.prefix_tree import Row
+from codeprm_jax.scoring.statistics import ScoringStatistics
 from codeprm_jax.sharding import batch_divisor, constrain, named_sharding
 from codeprm_jax.training.step import put_batch
 
 MIN_ROW = 128
+TOKENS_PER_TAG = 8  # a pass scores one tag for as many tokens of its row's length
 _CACHE_AXES = ("batch", None, "layers", None, "activation_heads", None)
 _FEW_CONTEXT = 512
+_NONE = np.zeros(0, np.int32)
 
 
 class TreeForward:
@@ -41,7 +44,9 @@ class TreeForward:
         most_tokens: int,
         most_context: int,
         slots: int,
+        statistics: ScoringStatistics,
     ) -> None:
+        self._statistics = statistics
         self._params, self._mesh = params, mesh
         self.shards = batch_divisor(mesh)
         self.slots = slots
@@ -59,31 +64,45 @@ class TreeForward:
         """Empties the cache."""
         self._cache = self._empty()
 
-    def __call__(self, rows: Sequence[Row | None]) -> np.ndarray:
-        """float32[shards, row length]: the score at every token of the rows, one a shard."""
+    def __call__(self, rows: Sequence[Row | None]) -> list[np.ndarray]:
+        """For each shard's row the scores of its tags, float32[tags]."""
+        tags = [_NONE if row is None else row.tags for row in rows]
         present = [row for row in rows if row is not None]
         length = _at_least(self.row_lengths, max(len(r.tokens) for r in present))
         context = _at_least(self.context_lengths, max(len(r.context) for r in present))
-        return self._run(length, context, rows)
+        # A row of very short steps has more tags than a pass scores: it takes several.
+        room, most = length // TOKENS_PER_TAG, max(map(len, tags))
+        parts = [
+            self._run(length, context, rows, [t[begin : begin + room] for t in tags])
+            for begin in range(0, most, room)
+        ]
+        self._statistics.batches += len(parts)
+        self._statistics.padded_tokens += len(parts) * length * self.shards
+        scores = np.concatenate(parts, axis=1)
+        return [row[: len(t)] for row, t in zip(scores, tags, strict=True)]
 
     def warm_up(self) -> None:
         """Compiles every program."""
         for length in self.row_lengths:
             for context in self.context_lengths:
-                self._run(length, context, [None] * self.shards)
+                self._run(length, context, [None] * self.shards, [_NONE] * self.shards)
 
-    def _run(self, length: int, context: int, rows: Sequence[Row | None]) -> np.ndarray:
+    def _run(
+        self, length: int, context: int, rows: Sequence[Row | None], tags: Sequence[np.ndarray]
+    ) -> np.ndarray:
         batch = {
             name: np.zeros((self.shards, length), np.int32) for name in ("tokens", "positions")
         }
         # Padding sees itself alone and is written nowhere.
         batch["until"] = np.tile(np.arange(1, length + 1, dtype=np.int32), (self.shards, 1))
         batch["write"] = np.full((self.shards, length), self.slots, np.int32)
+        batch["tags"] = np.full((self.shards, length // TOKENS_PER_TAG), length - 1, np.int32)
         seen = ("context", "context_first", "context_until", "context_positions")
         batch |= {name: np.zeros((self.shards, context), np.int32) for name in seen}
         for number, row in enumerate(rows):
             if row is None:
                 continue
+            batch["tags"][number, : len(tags[number])] = tags[number]
             for name in ("tokens", "positions", "until"):
                 batch[name][number, : len(row.tokens)] = getattr(row, name)
             kept = np.where(row.write < 0, self.slots, row.write)
@@ -118,6 +137,7 @@ def _forward(
     tokens: jax.Array,
     positions: jax.Array,
     until: jax.Array,
+    tags: jax.Array,
     write: jax.Array,
     context: jax.Array,
     context_first: jax.Array,
@@ -127,7 +147,9 @@ def _forward(
     cached = jax.vmap(lambda slots, index: slots[index])(cache, context)
     keys, values = (jnp.moveaxis(cached[:, :, :, i], 2, 0) for i in (0, 1))
     prefix = decoder.Prefix(keys, values, context_first, context_until, context_positions)
-    logits, keys, values = decoder.apply_tree(config, params, tokens, until, positions, prefix)
+    logits, keys, values = decoder.apply_tree(
+        config, params, tokens, until, positions, tags, prefix
+    )
     new = jnp.moveaxis(jnp.stack([keys, values], axis=3), 0, 2)
     cache = jax.vmap(lambda slots, index, x: slots.at[index].set(x, mode="drop"))(cache, write, new)
     return constrain(jax.nn.sigmoid(logits), None, None), constrain(cache, *_CACHE_AXES)

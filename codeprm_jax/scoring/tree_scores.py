@@ -44,7 +44,7 @@ class TreeScores:
         slots = slots_within(config, mesh, cache_bytes, MOST_CACHED_TOKENS)
         self._most_context = self._most_tokens if slots > 1 else 0
         self._forward = TreeForward(
-            config, params, mesh, self._most_tokens, self._most_context, slots
+            config, params, mesh, self._most_tokens, self._most_context, slots, statistics
         )
         self._statistics = statistics
         self._trees = self._planted()
@@ -117,23 +117,17 @@ class TreeScores:
         if not any(rows):
             return [False] * len(rows)
         scores = self._forward(rows)
-        self._statistics.batches += 1
-        self._statistics.padded_tokens += scores.size
         bad = []
-        for row, values, tree in zip(rows, scores, self._trees, strict=True):
+        for row, found, tree in zip(rows, scores, self._trees, strict=True):
+            bad.append(not np.isfinite(found).all())
             if row is None:
-                bad.append(False)
                 continue
             self._statistics.computed_tokens += len(row.tokens)
             self._statistics.reused_tokens += len(row.context)
-            found = [(node, values[at + node.tags]) for node, at in row.computed]
-            bad.append(not all(np.isfinite(s).all() for _, s in found))
             if bad[-1]:
                 tree.forget(row)
-                continue
-            for node, tags in found:
-                if node.scores is None:
-                    node.scores = tags
+            else:
+                tree.remember(row, found)
         return bad
 
     def _alone(self, shard: int, paths: Sequence[Path]) -> list[Path]:

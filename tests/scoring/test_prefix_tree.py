@@ -65,11 +65,10 @@ class Machine:
         kept = row.write >= 0
         assert (row.write[kept] > 0).all()
         self.cache[row.write[kept]] = np.stack([row.tokens, row.positions], 1)[kept]
-        for node, start in row.computed:
-            if node.scores is None:
-                node.scores = np.empty(len(node.tags), object)
-                for number, tag in enumerate(node.tags):
-                    node.scores[number] = seen[start + tag]
+        scores = np.empty(len(row.tags), object)
+        for number, tag in enumerate(row.tags):
+            scores[number] = seen[tag]
+        self.tree.remember(row, scores)
 
 
 def scores_of_nodes(path: list) -> list[tuple[int, ...]]:

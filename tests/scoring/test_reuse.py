@@ -266,3 +266,12 @@ def test_an_attention_that_sees_no_trees_is_refused(directory: Path) -> None:
         StepScorer(directory, one_device(), attention="splash")
     with pytest.raises(InputError, match="tokens_per_batch"):
         StepScorer(directory, one_device(), tokens_per_batch=0)
+
+
+def test_more_steps_than_a_pass_scores(directory: Path, plain: tuple[Layout, Plain]) -> None:
+    """Steps of one token each: the row takes several passes, and no score is lost."""
+    scorer = StepScorer(directory, one_device(), tokens_per_batch=256)
+    many = [StepInput(s, ("",) * n) for s in ("a", "b") for n in (1, 30, 100)]
+    check(plain, scorer, many, "thoughts")
+    check(plain, scorer, [replace(m, program="pass") for m in many[:2]], "program")
+    assert scorer.statistics.batches > 2
