@@ -22,7 +22,6 @@ turns; medians are reported. float32 on a CPU, bfloat16 on a GPU.
 from __future__ import annotations
 
 import argparse
-import inspect
 import json
 import os
 import statistics
@@ -234,20 +233,18 @@ def measure_case(
 
 def make_scorers(path: Path, view: View) -> dict[str, StepScorer]:
     """The scorer, and itself with one part after another turned off."""
-    if "reuse" in inspect.signature(StepScorer).parameters:
-        options: dict[str, dict[str, Any]] = {
-            "ours": {},
-            "no reuse": {"reuse": False},
-            "no packing": {"reuse": False, "packed": False},
-            "no buckets": {"reuse": False, "packed": False},
-        }
-    else:
-        options = {"ours": {}, "no buckets": {}}
+    options: dict[str, dict[str, Any]] = {
+        "ours": {},
+        "no reuse": {"reuse": False},
+        "no packing": {"reuse": False, "packed": False},
+        "no buckets": {"reuse": False, "packed": False},
+    }
     scorers: dict[str, StepScorer] = {}
     for name, chosen in options.items():
         scorers[name] = StepScorer(path, view=view, **chosen)
-        scorers[name]._params = scorers["ours"]._params  # held once
-    scorers["no buckets"].buckets = (LIMIT,)
+        if name != "ours":  # parameters are held once
+            scorers[name]._scores._params = scorers["ours"]._scores._forward._params  # type: ignore[union-attr]
+    scorers["no buckets"]._scores.buckets = (LIMIT,)  # type: ignore[union-attr]
     return scorers
 
 

@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "export": ("a trained model for transformers, TRL, PEFT or Orbax", "export"),
     "adopt": ("say how the input of another project's PRM is laid out", "adopt"),
     "score": ("step scores of traces", "score"),
+    "serve": ("step scores over HTTP, batched across clients", "serve"),
     "search": ("the GVR benchmark: arms at one execution budget", "search"),
     "report": ("one self-contained HTML page about a run", "report"),
     "plan": ("does a preset fit a TPU slice, and how fast at best; no TPU needed", "plan"),

@@ -16,6 +16,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -38,7 +39,16 @@ QWEN_STEP_TAG = " \n\n\n\n\n"
 
 
 class ExampleTooLongError(InputError):
-    """An example whose thoughts and tags alone exceed the limit: refused, and counted."""
+    """An example whose thoughts and tags alone exceed the limit: refused, and counted.
+
+    Attributes:
+      tokens: that it needs at least.
+      limit: that it may have.
+    """
+
+    def __init__(self, message: str, tokens: int = 0, limit: int = 0) -> None:
+        super().__init__(message)
+        self.tokens, self.limit = tokens, limit
 
 
 @dataclass(frozen=True)
@@ -56,10 +66,18 @@ class StepInput:
 
 @dataclass(frozen=True)
 class Example:
-    """Tokens int32[length], and tag_positions int32[steps]: where each step's score is read."""
+    """What the PRM reads of a trace.
+
+    Attributes:
+      tokens: int32[length].
+      tag_positions: int32[steps], where each step's score is read.
+      cuts: ends of the pieces that other traces may begin with too: the problem and, one by one,
+        the thoughts. Ascending; whatever is behind the last belongs to this trace alone.
+    """
 
     tokens: np.ndarray
     tag_positions: np.ndarray
+    cuts: tuple[int, ...] = ()
 
     @property
     def length(self) -> int:
@@ -277,6 +295,7 @@ class Layout:
         pieces = self._fit(pieces, self.config.max_tokens - fixed, fixed)
 
         tokens = mark["problem"] + pieces[0] + mark["thoughts"]
+        ends = [len(tokens), *map(len, listed if view != "thoughts" else [])]
         if view != "thoughts":
             tokens += [i for t in listed for i in t] + mark["program"] + pieces[1]
             tokens += mark["feedback_marker"] + pieces[2] if view == "feedback" else []
@@ -285,7 +304,8 @@ class Layout:
         for number, thought in enumerate(tagged):
             tokens = tokens + (self._separator if number else []) + thought
             positions.append(len(tokens) - 1)
-        return Example(np.array(tokens, np.int32), np.array(positions, np.int32))
+        cuts = accumulate(ends) if view != "thoughts" else [*ends, *(p + 1 for p in positions)]
+        return Example(np.array(tokens, np.int32), np.array(positions, np.int32), tuple(cuts))
 
     def _fit(self, pieces: list[list[int]], room: int, fixed: int) -> list[list[int]]:
         """Cuts the last piece (feedback) first, then the program, then the statement."""
@@ -300,7 +320,9 @@ class Layout:
             raise ExampleTooLongError(
                 f"an example needs {needed} tokens for its thoughts and step tags and what must "
                 f"stand beside them, the limit is {self.config.max_tokens}; "
-                "train with a larger data.row_tokens or shorten the thoughts"
+                "train with a larger data.row_tokens or shorten the thoughts",
+                needed,
+                self.config.max_tokens,
             )
         return pieces
 

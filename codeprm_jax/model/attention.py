@@ -13,7 +13,6 @@ ever chosen in silence: `check` refuses what cannot be guaranteed, before anythi
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import get_args
 
@@ -23,8 +22,8 @@ from jax.sharding import AbstractMesh, Mesh
 from codeprm_jax.files import InputError
 from codeprm_jax.model import attention_gpu, attention_splash
 from codeprm_jax.model.attention_blockwise import blockwise
+from codeprm_jax.model.attention_shards import on_every_shard
 from codeprm_jax.model.config import Implementation, ModelConfig
-from codeprm_jax.sharding import partition_spec
 
 # Where each runs. Pallas' interpreter, which the tests use, is no way to run a model.
 _PLATFORMS: dict[str, tuple[str, ...]] = {
@@ -87,7 +86,7 @@ def attend(
     def kernel(q: jax.Array, k: jax.Array, v: jax.Array, s: jax.Array) -> jax.Array:
         return kernels[name](q, k, v, s, sliding_window)
 
-    return _on_every_shard(kernel, mesh, query, key, value, segment_ids)
+    return on_every_shard(kernel, query, key, value, segment_ids)
 
 
 def resolve(
@@ -171,42 +170,3 @@ def platform(mesh: AbstractMesh) -> str:
     """
     device = mesh.abstract_device
     return device.platform if device is not None else jax.default_backend()
-
-
-def _on_every_shard(
-    kernel: Callable[..., jax.Array],
-    mesh: AbstractMesh,
-    query: jax.Array,
-    key: jax.Array,
-    value: jax.Array,
-    segment_ids: jax.Array,
-) -> jax.Array:
-    """Runs `kernel` on the rows and heads that each device holds: attention mixes neither.
-
-    The partitioner cannot cut a Pallas kernel, nor a loop over rows, into shards by itself.
-    """
-    if mesh.empty or mesh.are_all_axes_manual:
-        return kernel(query, key, value, segment_ids)
-    heads, kv_heads = query.shape[2], key.shape[2]
-    logical = ("batch", "length", "activation_heads", None)
-    shards = _shards(mesh, heads)
-    copies = shards // math.gcd(kv_heads, shards)
-    if heads % (kv_heads * copies) == 0:
-        # Fewer key heads than shards: each is repeated for the shards that need it.
-        if copies > 1:
-            key, value = (x.repeat(copies, axis=2) for x in (key, value))
-        specs = [partition_spec(mesh, logical, x.shape) for x in (query, key, value)]
-    else:  # heads that do not come out even stay whole, on every device
-        whole = ("batch", "length", None, None)
-        specs = [partition_spec(mesh, whole, x.shape) for x in (query, key, value)]
-    specs.append(partition_spec(mesh, ("batch", "length"), segment_ids.shape))
-    # Not checked for varying axes: Pallas calls and loops that start from constants declare none.
-    mapped = jax.shard_map(kernel, in_specs=tuple(specs), out_specs=specs[0], check_vma=False)
-    return mapped(query, key, value, segment_ids)
-
-
-def _shards(mesh: AbstractMesh, heads: int) -> int:
-    """Over how many devices this many heads are split."""
-    (axes,) = partition_spec(mesh, ("activation_heads",), (heads,))
-    names = (axes,) if isinstance(axes, str) else axes or ()
-    return math.prod(mesh.shape[name] for name in names)

@@ -17,6 +17,7 @@ from flax import nnx
 from jax.sharding import get_abstract_mesh
 
 from codeprm_jax.model.attention import attend, platform
+from codeprm_jax.model.attention_tree import Visible, attend_tree
 from codeprm_jax.model.config import PROJECTIONS, ModelConfig
 from codeprm_jax.model.embedding import look_up
 from codeprm_jax.model.rope import rotate
@@ -27,17 +28,44 @@ UNROLLED_LAYERS = 8  # at most, on a CPU; docs/training_speed.md has times of st
 Keys = Callable[[str], jax.Array | None]  # the dropout key of a projection, None for no dropout
 
 
+Mix = Callable[[jax.Array, jax.Array, jax.Array], jax.Array]
+
+
 class Context(NamedTuple):
     """What every layer reads beside the residual stream.
 
     Attributes:
-      segment_ids, positions: int32[batch, length].
-      packed: False promises one example a row, with padding at its end.
+      positions: int32[batch, length], from 0 in each example.
+      mix: attention: rotated queries and keys, and values, to what the output projection reads.
+      queries: int32[batch, queries]: the tokens whose result is wanted; None for all.
     """
 
-    segment_ids: jax.Array
     positions: jax.Array
-    packed: bool
+    mix: Mix
+    queries: jax.Array | None = None
+
+    def wanted(self, x: jax.Array) -> jax.Array:
+        """[batch, length, ...] -> [batch, queries, ...]."""
+        if self.queries is None:
+            return x
+        return jax.vmap(lambda row, at: row[at])(x, self.queries)
+
+
+class Prefix(NamedTuple):
+    """Keys and values of tokens that were computed before, and who sees them.
+
+    Attributes:
+      keys, values: [layers, batch, tokens, kv_heads, head_dim], keys rotated.
+      first, until: int32[batch, tokens]: seen by the row's tokens [first, until); see
+        `model.attention_tree`.
+      positions: int32[batch, tokens], from the start of the trace.
+    """
+
+    keys: jax.Array
+    values: jax.Array
+    first: jax.Array
+    until: jax.Array
+    positions: jax.Array
 
 
 # Logical axes of inputs and outputs of each matrix; see codeprm_jax.sharding.
@@ -126,30 +154,27 @@ class Attention(nnx.Module):
             self.q_norm = _norm(config.head_dim, config, rngs)
             self.k_norm = _norm(config.head_dim, config, rngs)
 
-    def __call__(self, x: jax.Array, context: Context, keys: Keys) -> jax.Array:
-        """[batch, length, embed] -> the same shape."""
+    def __call__(
+        self, x: jax.Array, context: Context, keys: Keys
+    ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+        """[batch, length, embed] -> [batch, queries, embed], and all keys and values."""
         config = self.config
         heads = (*x.shape[:2], -1, config.head_dim)
-        query = self.q_proj(x, keys("q_proj")).reshape(heads)
+        asking = context.wanted(x)
+        query = self.q_proj(asking, keys("q_proj"))
+        query = query.reshape(*asking.shape[:2], -1, config.head_dim)
         key = self.k_proj(x, keys("k_proj")).reshape(heads)
         value = self.v_proj(x, keys("v_proj")).reshape(heads)
         if config.qk_norm:
             query, key = self.q_norm(query), self.k_norm(key)
-        query = rotate(query, context.positions, config.rope)
+        query = rotate(query, context.wanted(context.positions), config.rope)
         key = rotate(key, context.positions, config.rope)
         query, key, value = (
             constrain(a, "batch", "length", "activation_heads", None) for a in (query, key, value)
         )
-        mixed = attend(
-            query,
-            key,
-            value,
-            context.segment_ids,
-            implementation=config.attention,
-            sliding_window=config.sliding_window,
-            packed=context.packed,
-        )
-        return self.o_proj(mixed.reshape(*x.shape[:2], -1), keys("o_proj"))
+        mixed = context.mix(query, key, value)
+        mixed = mixed.reshape(*asking.shape[:2], -1)
+        return self.o_proj(mixed, keys("o_proj")), (key, value)
 
 
 class MLP(nnx.Module):
@@ -177,17 +202,17 @@ class DecoderLayer(nnx.Module):
 
     def __call__(
         self, x: jax.Array, context: Context, dropout_key: jax.Array | None = None
-    ) -> jax.Array:
-        """[batch, length, embed] -> the same shape."""
+    ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+        """[batch, length, embed] -> [batch, queries, embed], and attention's keys and values."""
 
         def keys(name: str) -> jax.Array | None:
             number = PROJECTIONS.index(name)
             return None if dropout_key is None else jax.random.fold_in(dropout_key, number)
 
-        x = x + self.self_attn(self.input_layernorm(x), context, keys)
-        x = constrain(x, "batch", "length", "activation_embed")
+        mixed, kept = self.self_attn(self.input_layernorm(x), context, keys)
+        x = constrain(context.wanted(x) + mixed, "batch", "length", "activation_embed")
         x = x + self.mlp(self.post_attention_layernorm(x), keys)
-        return constrain(x, "batch", "length", "activation_embed")
+        return constrain(x, "batch", "length", "activation_embed"), kept
 
 
 class ScoreHead(nnx.Module):
@@ -248,13 +273,26 @@ class ProcessRewardModel(nnx.Module):
         derived: bool = False,
     ) -> jax.Array:
         """The normalised last hidden states, [batch, length, embed] in the compute dtype."""
-        config, context = self.config, Context(segment_ids, positions, packed)
+        config = self.config
+
+        def mix(query: jax.Array, key: jax.Array, value: jax.Array) -> jax.Array:
+            return attend(
+                query,
+                key,
+                value,
+                segment_ids,
+                implementation=config.attention,
+                sliding_window=config.sliding_window,
+                packed=packed,
+            )
+
+        context = Context(positions, mix)
         x = look_up(self.embed_tokens.embedding[...], tokens, jnp.dtype(config.dtype))
         graph, stacked = nnx.split(self.layers)
 
         def layer(x: jax.Array, inputs: Any) -> tuple[jax.Array, None]:
             params, key = inputs
-            return nnx.merge(graph, params)(x, context, key), None
+            return nnx.merge(graph, params)(x, context, key)[0], None
 
         if config.remat != "none":
             policy = jax.checkpoint_policies.dots_with_no_batch_dims_saveable
@@ -270,6 +308,64 @@ class ProcessRewardModel(nnx.Module):
         else:
             x, _ = jax.lax.scan(layer, x, (stacked, keys))
         return self.norm(x)
+
+    def score_tree(
+        self,
+        tokens: jax.Array,
+        until: jax.Array,
+        positions: jax.Array,
+        tags: jax.Array,
+        prefix: Prefix,
+    ) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """Value logits of step tags in a tree of tokens, and the tokens' keys and values.
+
+        The last layer computes the keys and values of all tokens, but the rest for the tags alone.
+
+        Args:
+          tokens: int32[batch, length], in depth-first order.
+          until: int32[batch, length]: the tokens [i, until[i]) of a row see its token i: itself and
+            all that hangs below it.
+          positions: int32[batch, length], from the start of the trace.
+          tags: int32[batch, tags], ascending: where the step tags stand in the row.
+          prefix: computed before, and seen by the tokens; may be of no tokens.
+
+        Returns:
+          float32[batch, tags] logits, and keys and values, both [layers, batch, length, kv_heads,
+          head_dim] in the compute dtype.
+        """
+        config, (batch, length) = self.config, tokens.shape
+        x = look_up(self.embed_tokens.embedding[...], tokens, jnp.dtype(config.dtype))
+        graph, stacked = nnx.split(self.layers)
+        at = jnp.broadcast_to(jnp.arange(length, dtype=jnp.int32), (batch, length))
+        first = jnp.concatenate([prefix.first, at], axis=1)
+        ends = jnp.concatenate([prefix.until, until], axis=1)
+        key_positions = jnp.concatenate([prefix.positions, positions], axis=1)
+
+        def layer(x: jax.Array, number: Any, queries: jax.Array | None = None) -> Any:
+            params, keys, values = jax.tree.map(
+                lambda leaf: jax.lax.dynamic_index_in_dim(leaf, number, keepdims=False),
+                (stacked, prefix.keys, prefix.values),
+            )
+
+            def mix(query: jax.Array, key: jax.Array, value: jax.Array) -> jax.Array:
+                key, value = (
+                    jnp.concatenate([old.astype(new.dtype), new], axis=1)
+                    for old, new in ((keys, key), (values, value))
+                )
+                asking = (context.wanted(at), context.wanted(positions))
+                visible = Visible(asking[0], first, ends, asking[1], key_positions)
+                return attend_tree(query, key, value, visible, config.sliding_window)
+
+            context = Context(positions, mix, queries)
+            return nnx.merge(graph, params)(x, context)
+
+        last = config.num_layers - 1
+        x, before = jax.lax.scan(layer, x, jnp.arange(last))
+        x, end = layer(x, last, tags)
+        keys, values = (
+            jnp.concatenate([some, one[None]]) for some, one in zip(before, end, strict=True)
+        )
+        return self.score(self.norm(x)), keys, values
 
     def __call__(
         self,
@@ -312,6 +408,19 @@ def apply(
 ) -> jax.Array:
     """`ProcessRewardModel` with these parameters: value logits, float32[batch, length]."""
     return bind(config, params)(tokens, segment_ids, positions, dropout_key, packed, derived)
+
+
+def apply_tree(
+    config: ModelConfig,
+    params: Params,
+    tokens: jax.Array,
+    until: jax.Array,
+    positions: jax.Array,
+    tags: jax.Array,
+    prefix: Prefix,
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """`ProcessRewardModel.score_tree` with these parameters."""
+    return bind(config, params).score_tree(tokens, until, positions, tags, prefix)
 
 
 def bind(config: ModelConfig, params: Params) -> ProcessRewardModel:

@@ -1,11 +1,10 @@
-"""The step scorer: all steps of a trace in one forward, traces batched by length."""
+"""The step scorer: all steps of a trace in one forward pass, shared beginnings computed once."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -16,17 +15,17 @@ import numpy as np
 from jax.sharding import Mesh
 
 from codeprm_jax.data.layout import Example, ExampleTooLongError, StepInput, View
-from codeprm_jax.data.packing import pack_row
 from codeprm_jax.files import InputError
 from codeprm_jax.model import decoder
-from codeprm_jax.model.attention import check_config
-from codeprm_jax.model.config import Implementation
-from codeprm_jax.sharding import batch_divisor, make_mesh
+from codeprm_jax.model.config import Dtype, Implementation
+from codeprm_jax.scoring.row_scores import RowScores
+from codeprm_jax.scoring.statistics import ScoringStatistics
+from codeprm_jax.scoring.tree_scores import TreeScores
+from codeprm_jax.sharding import make_mesh
 from codeprm_jax.training.model_directory import LoadedModel, load_model
-from codeprm_jax.training.step import put_batch
-from codeprm_jax.training.validation import make_forward
 
-MIN_BUCKET = 128
+EXAMPLES_AT_ONCE = 4096  # traces whose rows are planned together
+NOT_FINITE = "the model's scores of this trace are not finite: its training has diverged"
 
 
 @dataclass(frozen=True)
@@ -35,24 +34,6 @@ class StepScores:
 
     scores: np.ndarray
     tokens: int
-
-
-@dataclass
-class ScoringStatistics:
-    """What a scorer has done since it was made.
-
-    Attributes:
-      traces, tokens: scored, as they were asked for.
-      computed_tokens: that went through the model, without padding.
-      batches: forward passes.
-      compiled: programs compiled.
-    """
-
-    traces: int = 0
-    tokens: int = 0
-    computed_tokens: int = 0
-    batches: int = 0
-    compiled: int = 0
 
 
 class Scorer(Protocol):
@@ -81,18 +62,27 @@ class Scorer(Protocol):
 
 
 class StepScorer:
-    """Scores traces with a trained PRM.
+    """Scores traces with a trained PRM, each distinct beginning of them once.
 
-    A trace is padded to the shortest of a few lengths that holds it and scored in batches of a few
-    sizes, so that the number of compiled programs is small and bounded. The bucket of a trace
-    depends on its own length only: it gets the same scores alone and in any batch.
+    All steps of a trace are scored in one forward pass. Traces of one problem share the problem and
+    their first thoughts: these are computed once a batch, and their keys and values are kept for
+    later calls. A score depends on the tokens up to its step tag alone, so it is remembered too,
+    and what is asked again is not computed. Scores equal those of the plain forward to 1e-5 in
+    float32; docs/scoring.md has the bound in bfloat16, the measurements and the limits.
+
+    A scorer is used by one thread at a time; `scoring.batcher` shares one among many.
 
     Args:
       path: run or model directory, see `training.model_directory.chosen_checkpoint`.
       mesh: devices; default all, as replicas.
-      tokens_per_batch: padded tokens in a full batch.
-      attention: implementation, see `model.attention`; rows hold one example each.
+      tokens_per_batch: tokens in a full batch.
+      attention: implementation of rows without reuse, see `model.attention`; with reuse it is
+        `model.attention_tree`, in plain JAX.
       view: what the model reads of a trace; default the fullest that it was trained to read.
+      reuse: share prefixes, keep keys and values, and remember scores.
+      packed: without reuse, several traces a row; else one, in rows of a few lengths.
+      cache_mib: of each device's memory for keys and values.
+      dtype: in which it computes; default the model's own, float32 on a CPU.
 
     Raises:
       InputError: `path` holds no model, or one that was not trained to read this view, or the
@@ -103,15 +93,20 @@ class StepScorer:
         self,
         path: Path | str,
         mesh: Mesh | None = None,
-        tokens_per_batch: int = 8192,
+        tokens_per_batch: int = 4096,
         attention: Implementation = "auto",
         view: View | None = None,
+        reuse: bool = True,
+        packed: bool = True,
+        cache_mib: int = 512,
+        dtype: Dtype | None = None,
     ) -> None:
+        if tokens_per_batch < 1 or cache_mib < 0:
+            raise InputError("tokens_per_batch >= 1 and cache_mib >= 0 are needed")
         self.mesh = mesh or make_mesh()
-        model = load_model(path, self.mesh)
+        model = load_model(path, self.mesh, dtype)
         self.layout, self.target = model.directory.layout, model.directory.target
         self.step = model.step
-        self._params = model.params
         self.view = view or self.layout.config.fullest
         self.layout.lay_out([], self.view)  # refuses a view that it was not trained to read
         digest = fingerprint(model)
@@ -119,12 +114,34 @@ class StepScorer:
             digest += f", view {self.view}"
         self.fingerprint = digest if self.step is None else f"step {self.step}, {digest}"
         config = replace(model.config, attention=attention)
-        check_config(config, self.mesh, packed=False)
-        self._forward = make_forward(config, packed=False)
-        self._tokens_per_batch = tokens_per_batch
-        self.buckets = tuple(length_buckets(self.layout.config.max_tokens))
-        self.compiled: set[tuple[int, int]] = set()
         self.statistics = ScoringStatistics()
+        limit, parts = self.layout.config.max_tokens, (config, model.params, self.mesh)
+        self._scores: TreeScores | RowScores
+        if reuse:
+            if attention not in ("auto", "blockwise"):
+                raise InputError(
+                    f"attention {attention!r} cannot share prefixes: choose 'auto', or reuse=False"
+                )
+            self._scores = TreeScores(
+                *parts, limit, tokens_per_batch, cache_mib << 20, self.statistics
+            )
+        else:
+            self._scores = RowScores(*parts, limit, tokens_per_batch, packed, self.statistics)
+
+    @property
+    def compiled(self) -> int:
+        """Programs compiled so far."""
+        return len(self._scores.compiled)
+
+    def warm_up(self) -> int:
+        """Compiles every program that a call can need; returns how many there are."""
+        self._scores.warm_up()
+        self.statistics.compiled = self.compiled
+        return self.compiled
+
+    def forget(self) -> None:
+        """Empties cache and memo; programs stay compiled."""
+        self._scores.forget()
 
     def score(self, inputs: Sequence[StepInput], view: View | None = None) -> list[StepScores]:
         """One StepScores for each input, in order; see `Scorer`."""
@@ -152,54 +169,18 @@ class StepScorer:
 
     def score_examples(self, examples: Sequence[Example]) -> list[StepScores | InputError]:
         """`score_each` of inputs that are laid out already."""
-        by_bucket: dict[int, list[int]] = defaultdict(list)
-        for index, example in enumerate(examples):
-            by_bucket[next(b for b in self.buckets if b >= example.length)].append(index)
-        results: list[StepScores | InputError | None] = [None] * len(examples)
-        for bucket, members in sorted(by_bucket.items()):
-            for chunk in self._chunks(bucket, members):
-                scores = self._score_batch(bucket, [examples[i] for i in chunk])
-                for index, values in zip(chunk, scores, strict=True):
-                    results[index] = StepScores(values, examples[index].length)
+        results: list[StepScores | InputError] = []
+        for begin in range(0, len(examples), EXAMPLES_AT_ONCE):
+            part = examples[begin : begin + EXAMPLES_AT_ONCE]
+            for example, scores in zip(part, self._scores(part), strict=True):
+                if np.isfinite(scores).all():
+                    results.append(StepScores(scores, example.length))
+                else:
+                    results.append(InputError(NOT_FINITE))
         self.statistics.traces += len(examples)
         self.statistics.tokens += sum(e.length for e in examples)
-        return [r for r in results if r is not None]
-
-    def warm_up(self) -> int:
-        """Compiles every shape that a call can need; returns how many there are."""
-        for bucket in self.buckets:
-            rows = 1
-            while rows < 4 * max(1, self._tokens_per_batch // bucket):
-                self._score_batch(bucket, [Example(np.zeros(1, np.int32), np.zeros(0, int))] * rows)
-                rows *= 4
-        return len(self.compiled)
-
-    def _chunks(self, bucket: int, members: list[int]) -> Iterator[list[int]]:
-        rows = max(1, self._tokens_per_batch // bucket)
-        for start in range(0, len(members), rows):
-            yield members[start : start + rows]
-
-    def _score_batch(self, bucket: int, examples: Sequence[Example]) -> list[np.ndarray]:
-        rows = self._batch_rows(bucket, len(examples))
-        padded = [pack_row([e], bucket) for e in examples]
-        padded += [pack_row([], bucket)] * (rows - len(examples))
-        batch = {
-            k: np.stack([p[k] for p in padded]) for k in ("tokens", "segment_ids", "positions")
-        }
-        self.compiled.add((rows, bucket))
-        with jax.set_mesh(self.mesh):
-            scores = np.asarray(self._forward(self._params, **put_batch(self.mesh, batch)))
-        if not np.isfinite(scores).all():
-            raise InputError("the model's scores are not finite: its training has diverged")
-        return [row[e.tag_positions] for row, e in zip(scores, examples, strict=False)]
-
-    def _batch_rows(self, bucket: int, count: int) -> int:
-        """Powers of four up to the full batch, in multiples of the mesh's batch axis."""
-        rows, full = 1, max(1, self._tokens_per_batch // bucket)
-        while rows < count:
-            rows *= 4
-        divisor = batch_divisor(self.mesh)
-        return -(-min(rows, full) // divisor) * divisor
+        self.statistics.compiled = self.compiled
+        return results
 
 
 def fingerprint(model: LoadedModel) -> str:
@@ -223,14 +204,3 @@ def fingerprint(model: LoadedModel) -> str:
         for values in ends(model.params):
             digest.update(np.asarray(values, np.float32).tobytes())
     return digest.hexdigest()
-
-
-def length_buckets(max_tokens: int) -> Iterator[int]:
-    """128, 192, 256, 384, 512, 768, … up to `max_tokens`, which is always the last."""
-    power = MIN_BUCKET
-    while power < max_tokens:
-        yield power
-        if power + power // 2 < max_tokens:
-            yield power + power // 2
-        power *= 2
-    yield max_tokens

@@ -16,26 +16,11 @@ from codeprm_jax.data.layout import ExampleTooLongError, StepInput
 from codeprm_jax.data.pipeline import step_input
 from codeprm_jax.files import InputError
 from codeprm_jax.model import decoder
-from codeprm_jax.scoring.engine import StepScorer, length_buckets
+from codeprm_jax.scoring.engine import StepScorer
+from codeprm_jax.scoring.row_scores import length_buckets
 from codeprm_jax.sharding import MeshConfig, make_mesh
 from codeprm_jax.traces.dataset import Record
-from codeprm_jax.training.config import DataConfig, TrainConfig, TrainingConfig
-from codeprm_jax.training.loop import train
 from codeprm_jax.training.model_directory import load_model
-from tests.conftest import TINY
-
-
-@pytest.fixture(scope="module")
-def run(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("scored") / "run"
-    train(
-        TrainConfig(
-            data=DataConfig(data_dir=data_dir, vocab_size=640, row_tokens=1024),
-            model=TINY,
-            training=TrainingConfig(out=out, epochs=1, batch_rows=8, learning_rate=1e-2),
-        )
-    )
-    return out
 
 
 @pytest.fixture(scope="module")
@@ -82,12 +67,6 @@ def test_any_batch_gives_the_scores_of_single_traces(
         np.testing.assert_allclose(scored.scores, scorer.score([item])[0].scores, atol=1e-5)
 
 
-def test_compiled_shapes_are_few(scorer: StepScorer, records: list[Record]) -> None:
-    for count in range(1, 30, 3):
-        scorer.score([step_input(r) for r in records[:count]])
-    assert len(scorer.compiled) <= 4 * len(scorer.buckets)
-
-
 def test_sharded_scorer_gives_the_same(
     run: Path, scorer: StepScorer, records: list[Record]
 ) -> None:
@@ -114,7 +93,8 @@ def test_bad_input_is_refused(scorer: StepScorer, tmp_path: Path) -> None:
 def test_attention_is_chosen_and_refused_where_it_cannot_run(run: Path, scorer: StepScorer) -> None:
     for name in ("cudnn", "splash", "pallas_gpu"):
         with pytest.raises(InputError, match="not on cpu"):
-            StepScorer(run, attention=name)  # type: ignore[arg-type]
+            StepScorer(run, attention=name, reuse=False)  # type: ignore[arg-type]
     item = StepInput("Sort.", ("Compare neighbours.", "Swap them."))
-    named = StepScorer(run, attention="blockwise").score([item])[0].scores
-    np.testing.assert_array_equal(named, scorer.score([item])[0].scores)
+    for reuse in (True, False):
+        named = StepScorer(run, attention="blockwise", reuse=reuse).score([item])[0].scores
+        np.testing.assert_allclose(named, scorer.score([item])[0].scores, atol=1e-5)
