@@ -60,23 +60,30 @@ class Workload:
 
     Attributes:
       facts: the header without the statements.
+      statements: of the problems, in their order.
       repeats: number of the search of each round.
     """
 
     facts: dict[str, Any]
+    statements: list[str]
     rounds: list[list[StepInput]]
     scored: list[list[int]]
     repeats: list[int]
 
-    def calls(self, view: View, repeats: int | None = None) -> list[list[StepInput]]:
-        """What the scorer is given, call by call, in the first so many searches.
+    def calls(self, view: View, problems: int | None = None) -> list[list[StepInput]]:
+        """What the scorer is given, call by call, by the searches on so many of the problems.
 
-        "thoughts": every attempt, as it is drawn. Other views: the attempts that failed.
+        "thoughts": every attempt, as it is drawn. Other views: the attempts that failed. Problems
+        are taken at equal distances.
         """
-        chosen = [n for n, r in enumerate(self.repeats) if repeats is None or r < repeats]
-        if view == "thoughts":
-            return [self.rounds[n] for n in chosen]
-        return [[self.rounds[n][i] for i in self.scored[n]] for n in chosen if self.scored[n]]
+        count = len(self.statements)
+        chosen = min(problems or count, count)
+        some = {self.statements[i * count // chosen] for i in range(chosen)}
+        calls = self.rounds
+        if view != "thoughts":
+            calls = [[r[i] for i in s] for r, s in zip(self.rounds, self.scored, strict=True)]
+        calls = [[item for item in call if item.statement in some] for call in calls]
+        return [call for call in calls if call]
 
 
 class Recorder:
@@ -170,6 +177,7 @@ def read(path: Path) -> Workload:
 
     return Workload(
         header,
+        list(statements.values()),
         [[step_input(t) for t in line["traces"]] for line in lines],
         [line["scored"] for line in lines],
         [line["repeat"] for line in lines],

@@ -1,7 +1,7 @@
 """Traces scored per second on a recorded search, against transformers with the same weights.
 
     python benchmarks/score.py [--shape small quickstart] [--view feedback thoughts]
-                               [--workload FILE] [--searches N]
+                               [--workload FILE] [--problems N]
 
 The workload is what a GVR search gave its scorer, call by call (`gvr_workload.py`): with feedback,
 the attempts that failed; without, every attempt's thoughts. Weights are random, but scores spread
@@ -66,7 +66,7 @@ class Shape:
     """A model, and how much of the workload suits its size on two cores."""
 
     model: ModelConfig
-    searches: int
+    problems: int | None  # of the workload; None for all
     padded: int  # traces that (a) is measured on
     rounds: int
     qwen: bool = True  # the tokenizer of Qwen2.5, where it is at hand
@@ -84,11 +84,11 @@ def _shape(hidden: int, mlp: int, layers: int, heads: int, kv_heads: int, head_d
 
 
 SHAPES = {
-    "tiny": Shape(_shape(64, 128, 2, 4, 2, 16), 1, 4, 3, qwen=False),
-    "quickstart": Shape(_shape(96, 256, 2, 3, 3, 32), 8, 32, 5, qwen=False),
-    "small": Shape(_shape(512, 1408, 8, 8, 2, 64), 1, 8, 3),
-    "1.5b": Shape(QWEN25_CODER["1.5B"], 8, 64, 3),
-    "7b": Shape(QWEN25_CODER["7B"], 8, 32, 3),
+    "tiny": Shape(_shape(64, 128, 2, 4, 2, 16), 4, 4, 3, qwen=False),
+    "quickstart": Shape(_shape(96, 256, 2, 3, 3, 32), None, 16, 5, qwen=False),
+    "small": Shape(_shape(512, 1408, 8, 8, 2, 64), 5, 4, 3),
+    "1.5b": Shape(QWEN25_CODER["1.5B"], None, 64, 3),
+    "7b": Shape(QWEN25_CODER["7B"], None, 32, 3),
 }
 DEFAULT = ("1.5b", "7b") if GPU else ("quickstart", "small")
 
@@ -120,7 +120,7 @@ def main() -> None:
     parser.add_argument("--shape", nargs="+", choices=SHAPES, default=DEFAULT)
     parser.add_argument("--view", nargs="+", choices=VIEWS, default=["feedback", "thoughts"])
     parser.add_argument("--workload", type=Path, default=WORKLOAD)
-    parser.add_argument("--searches", type=int, help="of the workload; default by shape")
+    parser.add_argument("--problems", type=int, help="of the workload; default by shape")
     parser.add_argument("--rounds", type=int, help="of measurement; default by shape")
     given = parser.parse_args()
     torch.set_num_threads(os.cpu_count() or 1)
@@ -129,7 +129,7 @@ def main() -> None:
         shape = SHAPES[name]
         shape = replace(
             shape,
-            searches=given.searches or shape.searches,
+            problems=given.problems or shape.problems,
             rounds=given.rounds or shape.rounds,
         )
         with tempfile.TemporaryDirectory() as folder:
@@ -144,7 +144,7 @@ def main() -> None:
 def measure_case(
     path: Path, shape: Shape, layout: Layout, workload: Workload, view: View, peer: Peer
 ) -> dict[str, Any]:
-    calls = workload.calls(view, shape.searches)
+    calls = workload.calls(view, shape.problems)
     inputs = [item for call in calls for item in call]
     examples = layout.lay_out(inputs, view)
     budget, seconds = peer.best_budget(examples)
@@ -202,7 +202,7 @@ def measure_case(
         "dtype": peer.dtype,
         "parameters": peer.parameters,
         "vocabulary": peer.config.vocab_size,
-        "searches": shape.searches,
+        "problems": len({i.statement for i in inputs}),
         "calls": len(calls),
         "traces": len(examples),
         "unique_traces": len(once),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 
@@ -70,6 +71,28 @@ def test_step_positions_are_known_by_construction(item: StepInput, view: View, l
         assert list(example.tokens[tag - len(ids) : tag]) == ids
         assert start is None or tag - len(ids) == start
         start = tag + 1
+
+
+@given(item=inputs(), view=st.sampled_from(VIEWS), kept=st.integers(1, 5))
+@settings(max_examples=80, deadline=None)
+def test_cuts_are_where_another_trace_may_go_on_otherwise(
+    item: StepInput, view: View, kept: int
+) -> None:
+    """Up to the cut behind `kept` thoughts, traces that share these have the same tokens."""
+    layout = Layout(LayoutConfig(views=(view,), max_tokens=10_000), TOKENIZER)
+    kept = min(kept, len(item.thoughts))
+    other = replace(item, thoughts=(*item.thoughts[:kept], "Otherwise."), program="pass")
+    one, two = layout.lay_out([item, other])
+    assert len(one.cuts) == 1 + len(item.thoughts)
+    assert one.cuts[: kept + 1] == two.cuts[: kept + 1]
+    cut = one.cuts[kept]
+    assert (one.tokens[:cut] == two.tokens[:cut]).all()
+    assert list(one.cuts) == sorted(one.cuts) and one.cuts[-1] <= one.length
+    # Without program and feedback, a thought's tag closes its piece; else all tags are behind.
+    if view == "thoughts":
+        assert list(one.cuts[1:]) == [p + 1 for p in one.tag_positions]
+    else:
+        assert (one.tag_positions >= one.cuts[-1]).all()
 
 
 def test_without_truncation_the_text_is_in_the_documented_order() -> None:
