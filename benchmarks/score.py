@@ -57,7 +57,7 @@ QWEN = HERE.parents[1] / "shared" / "data" / "tokenizers" / "qwen2.5"
 GPU = jax.default_backend() == "gpu"
 DEVICE = "cuda" if GPU else "cpu"
 LIMIT = 3500  # tokens, of the release
-PEER_BUDGETS = (2048, 4096, 8192, 16384)  # padded tokens of a batch; four times that on a GPU
+PEER_BUDGETS = (2048, 4096, 8192)  # padded tokens of a batch; four times that on a GPU
 TOLERANCE = 2e-2 if GPU else 1e-5
 
 
@@ -86,7 +86,7 @@ def _shape(hidden: int, mlp: int, layers: int, heads: int, kv_heads: int, head_d
 SHAPES = {
     "tiny": Shape(_shape(64, 128, 2, 4, 2, 16), 4, 4, 3, qwen=False),
     "quickstart": Shape(_shape(96, 256, 2, 3, 3, 32), None, 16, 5, qwen=False),
-    "small": Shape(_shape(512, 1408, 8, 8, 2, 64), 5, 4, 3),
+    "small": Shape(_shape(512, 1408, 8, 8, 2, 64), 3, 2, 3),
     "1.5b": Shape(QWEN25_CODER["1.5B"], None, 64, 3),
     "7b": Shape(QWEN25_CODER["7B"], None, 32, 3),
 }
@@ -170,7 +170,7 @@ def measure_case(
     contestants["ours, all at once"] = Contestant(
         lambda: score_calls(ours, [inputs], []), len(inputs), lambda: forget(ours)
     )
-    programs = {name: scorer.warm_up() for name, scorer in scorers.items()}
+    programs = ours.warm_up()
     for contestant in contestants.values():  # once unmeasured
         contestant.measure()
         contestant.seconds.clear()

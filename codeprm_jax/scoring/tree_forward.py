@@ -20,6 +20,7 @@ from codeprm_jax.training.step import put_batch
 MIN_ROW = 128
 TOKENS_PER_TAG = 8  # a pass scores one tag for as many tokens of its row's length
 _CACHE_AXES = ("batch", None, "layers", None, "activation_heads", None)
+FINE_PARAMETERS = 4_000_000
 _FEW_CONTEXT = 512
 _NONE = np.zeros(0, np.int32)
 
@@ -50,10 +51,10 @@ class TreeForward:
         self._params, self._mesh = params, mesh
         self.shards = batch_divisor(mesh)
         self.slots = slots
-        self.row_lengths = tuple(_powers(MIN_ROW, most_tokens))
+        self.row_lengths = tuple(row_lengths(most_tokens, _steps_are_fine(config, mesh)))
         self.context_lengths = (0, *sorted({min(_FEW_CONTEXT, most_context), most_context} - {0}))
         self.compiled: set[tuple[int, int]] = set()
-        self._forward = jax.jit(partial(_forward, config), donate_argnums=1)
+        self._forward = partial(_forward, config)
         shape = cache_shape(config, self.shards, slots)
         sharding = named_sharding(mesh, _CACHE_AXES, shape)
         empty = partial(jnp.zeros, shape, jnp.dtype(config.dtype))
@@ -130,6 +131,8 @@ def slots_within(config: ModelConfig, mesh: Mesh, cache_bytes: int, most: int) -
     return max(1, min(cache_bytes // token, most))
 
 
+# Compiled once a process for all scorers of models of this shape.
+@partial(jax.jit, static_argnums=0, donate_argnums=2)
 def _forward(
     config: ModelConfig,
     params: decoder.Params,
@@ -155,12 +158,24 @@ def _forward(
     return constrain(jax.nn.sigmoid(logits), None, None), constrain(cache, *_CACHE_AXES)
 
 
-def _powers(first: int, last: int) -> Iterator[int]:
-    """first, 2 first, 4 first, … and at the end the first that is at least `last`."""
-    yield first
-    while first < last:
-        first *= 2
-        yield first
+def row_lengths(most: int, fine: bool) -> Iterator[int]:
+    """128, 256, 512, … up to the first that is at least `most`; fine, 32, 48, 64, 96, 128, …"""
+    length = 32 if fine else MIN_ROW
+    while length < most:
+        yield length
+        if fine and length + length // 2 < most:
+            yield length + length // 2
+        length *= 2
+    yield length
+
+
+def _steps_are_fine(config: ModelConfig, mesh: Mesh) -> bool:
+    """Whether padding costs more than compiling twice as many programs.
+
+    On a CPU time goes with the tokens, from the first on, but a small model's is not worth it.
+    """
+    multiplied = config.num_params() - config.vocab_size * config.hidden_size
+    return mesh.devices.flat[0].platform == "cpu" and multiplied > FINE_PARAMETERS
 
 
 def _at_least(sizes: Sequence[int], wanted: int) -> int:

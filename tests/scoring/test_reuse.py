@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,10 +19,13 @@ from codeprm_jax.data.layout import VIEWS, Example, Layout, StepInput, View
 from codeprm_jax.files import InputError
 from codeprm_jax.model import decoder
 from codeprm_jax.model.config import LoraConfig, ModelConfig
-from codeprm_jax.scoring import tree_scores
+from codeprm_jax.scoring import tree_forward, tree_scores
 from codeprm_jax.scoring.engine import StepScorer
+from codeprm_jax.scoring.statistics import ScoringStatistics
+from codeprm_jax.scoring.tree_forward import TOKENS_PER_TAG, TreeForward, _forward, row_lengths
 from codeprm_jax.sharding import MeshConfig, make_mesh
 from codeprm_jax.traces.trace import Failure, Feedback
+from codeprm_jax.training.step import put_batch
 from tests.conftest import TINY
 from tests.scoring.models import plain_scorer, save_random_model
 
@@ -275,3 +279,30 @@ def test_more_steps_than_a_pass_scores(directory: Path, plain: tuple[Layout, Pla
     check(plain, scorer, many, "thoughts")
     check(plain, scorer, [replace(m, program="pass") for m in many[:2]], "program")
     assert scorer.statistics.batches > 2
+
+
+def test_replicas_exchange_nothing_but_scores() -> None:
+    """Each shard reads and writes its own cache: the one collective gathers the scores."""
+    mesh, rows = make_mesh(MeshConfig(8, 1, 1)), 256
+    with jax.set_mesh(mesh):
+        params = jax.jit(lambda: decoder.create(TINY, 0))()
+        forward = TreeForward(TINY, params, mesh, rows, rows, 1024, ScoringStatistics())
+        names = ("tokens", "positions", "until", "write", "context", "context_first")
+        names += ("context_until", "context_positions")
+        batch = {name: np.zeros((8, rows), np.int32) for name in names}
+        batch["tags"] = np.zeros((8, rows // TOKENS_PER_TAG), np.int32)
+        placed = put_batch(mesh, batch)
+        text = _forward.lower(TINY, params, forward._cache, **placed).compile().as_text()
+    found = re.findall(r"(all-gather|all-reduce|all-to-all|collective-permute)(?:-start)?\(", text)
+    assert found == ["all-gather"] and f"f32[8,{rows // TOKENS_PER_TAG}]" in text
+
+
+def test_rows_of_large_models_on_a_cpu_are_padded_less(
+    directory: Path, plain: tuple[Layout, Plain], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert list(row_lengths(300, fine=False)) == [128, 256, 512]
+    assert list(row_lengths(100, fine=True)) == [32, 48, 64, 96, 128]
+    monkeypatch.setattr(tree_forward, "FINE_PARAMETERS", 0)
+    scorer = StepScorer(directory, one_device(), tokens_per_batch=256)
+    check(plain, scorer, [StepInput("a", ("x",))], "thoughts")
+    assert scorer.statistics.padded_tokens == 32
