@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from codeprm_jax.data.layout import ExampleTooLongError, StepInput, View
 from codeprm_jax.files import InputError, RunError
-from codeprm_jax.scoring.engine import Scorer, StepScorer, StepScores
+from codeprm_jax.scoring.scorer import Scorer, StepScores
 from codeprm_jax.scoring.wire import TOKEN_VARIABLE, TraceForm
 
 REQUEST_BYTES = 1_000_000  # of the traces in a request, unless one alone has more
@@ -85,7 +85,7 @@ class ScorerClient:
         self._http.close()
 
     def score(self, inputs: Sequence[StepInput], view: View | None = None) -> list[StepScores]:
-        """One StepScores for each input, in order; see `engine.Scorer`."""
+        """One StepScores for each input, in order; see `scorer.Scorer`."""
         results = []
         for found in self.score_each(inputs, view):
             if isinstance(found, InputError):
@@ -205,6 +205,8 @@ def open_scorer(model: Path | str, view: View | None = None) -> Scorer:
     """
     if str(model).startswith(("http://", "https://")):
         return ScorerClient(str(model), view=view)
+    from codeprm_jax.scoring.engine import StepScorer  # JAX: a client of a server needs none
+
     return StepScorer(model, view=view)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -14,7 +16,8 @@ from codeprm_jax.data.pipeline import step_input
 from codeprm_jax.files import InputError, RunError
 from codeprm_jax.scoring import client as client_module
 from codeprm_jax.scoring.client import ScorerClient, open_scorer
-from codeprm_jax.scoring.engine import Scorer, StepScorer, StepScores
+from codeprm_jax.scoring.engine import StepScorer
+from codeprm_jax.scoring.scorer import Scorer, StepScores
 from codeprm_jax.scoring.service import ServerConfig
 from codeprm_jax.traces.dataset import Record
 from tests.scoring.conftest import LiveServer
@@ -31,6 +34,11 @@ def test_it_is_the_same_scorer(
         np.testing.assert_allclose(theirs.scores, mine.scores, atol=1e-6)
         assert theirs.scores.dtype == np.float32 and theirs.tokens == mine.tokens
     assert remote.score([]) == []
+
+
+def test_a_client_needs_no_jax() -> None:
+    code = "import sys, codeprm_jax.scoring.client; sys.exit('jax' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0
 
 
 def test_each_input_has_its_own_error(live: LiveServer) -> None:
