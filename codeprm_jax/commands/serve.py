@@ -24,10 +24,10 @@ from codeprm_jax.files import InputError
 from codeprm_jax.model.config import Implementation
 from codeprm_jax.scoring.aggregate import Aggregate
 from codeprm_jax.scoring.engine import StepScorer
-from codeprm_jax.scoring.http_guard import PunctualProtocol
-from codeprm_jax.scoring.server import create_app
-from codeprm_jax.scoring.service import MAX_REQUESTS, ServerConfig, Service
-from codeprm_jax.scoring.wire import TOKEN_VARIABLE
+from codeprm_jax.scoring.serving.app import create_app
+from codeprm_jax.scoring.serving.guard import PunctualProtocol
+from codeprm_jax.scoring.serving.service import MAX_REQUESTS, ServerConfig, Service
+from codeprm_jax.scoring.serving.wire import TOKEN_VARIABLE
 
 logger = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from codeprm_jax.data.layout import ExampleTooLongError, StepInput, View
 from codeprm_jax.files import InputError, RunError
 from codeprm_jax.scoring.scorer import Scorer, StepScores
-from codeprm_jax.scoring.wire import TOKEN_VARIABLE, TraceForm
+from codeprm_jax.scoring.serving.wire import TOKEN_VARIABLE, TraceForm
 
 REQUEST_BYTES = 1_000_000  # of the traces in a request, unless one alone has more
 REQUEST_TRACES = 128  # so that a busy server can answer within its time

@@ -14,13 +14,13 @@ import pytest
 from codeprm_jax.data.layout import ExampleTooLongError, StepInput
 from codeprm_jax.data.pipeline import step_input
 from codeprm_jax.files import InputError, RunError
-from codeprm_jax.scoring import client as client_module
-from codeprm_jax.scoring.client import ScorerClient, open_scorer
 from codeprm_jax.scoring.engine import StepScorer
 from codeprm_jax.scoring.scorer import Scorer, StepScores
-from codeprm_jax.scoring.service import ServerConfig
+from codeprm_jax.scoring.serving import client as client_module
+from codeprm_jax.scoring.serving.client import ScorerClient, open_scorer
+from codeprm_jax.scoring.serving.service import ServerConfig
 from codeprm_jax.traces.dataset import Record
-from tests.scoring.conftest import LiveServer
+from tests.scoring.serving.conftest import LiveServer
 
 
 def test_it_is_the_same_scorer(
@@ -37,7 +37,7 @@ def test_it_is_the_same_scorer(
 
 
 def test_a_client_needs_no_jax() -> None:
-    code = "import sys, codeprm_jax.scoring.client; sys.exit('jax' in sys.modules)"
+    code = "import sys, codeprm_jax.scoring.serving.client; sys.exit('jax' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0
 
 
