@@ -42,7 +42,8 @@ from codeprm_jax.policies.policy import (
 )
 from codeprm_jax.problems.loading import load_chains, load_problems
 from codeprm_jax.problems.problem import PublicProblem
-from codeprm_jax.scoring.engine import Scorer, StepScorer
+from codeprm_jax.scoring.engine import StepScorer
+from codeprm_jax.scoring.scorer import Scorer
 from codeprm_jax.search.best_of_n import SearchConfig, best_of_n
 from codeprm_jax.search.execution import PublicExecutor
 from codeprm_jax.search.refine import LowestScore

@@ -99,29 +99,57 @@ def parse_line(line: str, where: str) -> dict[str, Any]:
     return data
 
 
+def count_lines(path: Path | str) -> int | None:
+    """Lines of a text file, without parsing them; None of a pipe, which could be read only once.
+
+    Raises InputError if it is missing or a folder.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"{path} does not exist")
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; a JSON Lines file is needed")
+    if not path.is_file():
+        return None
+    count, last = 0, b"\n"
+    with open(path, "rb") as file:
+        while block := file.read(2**20):
+            count, last = count + block.count(b"\n"), block[-1:]
+    return count + (last != b"\n")
+
+
 def read_valid_prefix(path: Path | str, cut: bool = True) -> list[dict[str, Any]]:
-    """The complete lines of a file that is being appended to; cuts a torn last line off the file.
+    """`iterate_valid_prefix` as a list."""
+    return list(iterate_valid_prefix(path, cut))
+
+
+def iterate_valid_prefix(path: Path | str, cut: bool = True) -> Iterator[dict[str, Any]]:
+    """The complete lines of a file that is being appended to; at the end it cuts a torn last line.
 
     With `cut` False the file stays as it is, for who reads what another process writes. A missing
     file is an empty one. Raises InputError if a line other than the last is damaged.
     """
     path = Path(path)
     if not path.exists():
-        return []
-    content = path.read_bytes()
-    end = content.rfind(b"\n") + 1
-    if content and not content.startswith(b"{"):
-        raise InputError(f"{path} is no JSON Lines file of ours; name another one")
-    try:
-        # Not splitlines(): a string may hold U+2028 and its like unescaped.
-        lines = content[:end].decode("utf-8").split("\n")[:-1]
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 text: {error}") from error
-    records = [parse_line(line, f"{path}, line {i}") for i, line in enumerate(lines, 1)]
-    if cut and end < len(content):  # only now: a file that is not ours stays as it is
-        with open(path, "r+b") as file:
-            file.truncate(end)
-    return records
+        return
+    end = 0
+    with open(path, "rb") as file:
+        if file.peek(1)[:1] not in (b"", b"{"):
+            raise InputError(f"{path} is no JSON Lines file of ours; name another one")
+        # Lines of bytes: in a text, a string may hold U+2028 and its like unescaped.
+        for number, line in enumerate(file, 1):
+            if not line.endswith(b"\n"):
+                break
+            try:
+                yield parse_line(line.decode("utf-8"), f"{path}, line {number}")
+            except UnicodeDecodeError as error:
+                raise InputError(f"{path} is not UTF-8 text: {error}") from error
+            end += len(line)
+        else:
+            return
+    if cut:  # only now: a file that is not ours stays as it is
+        with open(path, "r+b") as torn:
+            torn.truncate(end)
 
 
 def append_jsonl(path: Path | str, records: Iterable[Mapping[str, Any]]) -> None:

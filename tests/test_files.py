@@ -10,6 +10,7 @@ import pytest
 from codeprm_jax.files import (
     InputError,
     append_jsonl,
+    count_lines,
     read_jsonl,
     read_valid_prefix,
     stable_seed,
@@ -91,3 +92,13 @@ def test_a_file_that_is_not_ours_stays_as_it_is(tmp_path: Path) -> None:
         with pytest.raises(InputError):
             read_valid_prefix(path)
         assert path.read_bytes() == content
+
+
+def test_lines_are_counted_whole_or_torn(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    for content, lines in ((b"", 0), (b"a\n", 1), (b"a\nb", 2), (b"\n" * 2_000_000, 2_000_000)):
+        path.write_bytes(content)
+        assert count_lines(path) == lines
+    assert count_lines("/dev/null") is None
+    with pytest.raises(InputError, match="folder"):
+        count_lines(tmp_path)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from codeprm_jax.data.layout import StepInput, View
-from codeprm_jax.scoring.engine import StepScores
+from codeprm_jax.scoring.scorer import StepScores
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 FILE = BENCHMARKS / "data" / "gvr_bank.jsonl.gz"

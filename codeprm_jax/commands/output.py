@@ -31,7 +31,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 
 @contextmanager
-def progress_bar(total: int, unit: str, what: str) -> Iterator[tqdm]:
+def progress_bar(total: int | None, unit: str, what: str) -> Iterator[tqdm]:
     """A bar on stderr where that is a terminal."""
     with tqdm(total=total, unit=unit, desc=what, disable=None, leave=False) as bar:
         yield bar

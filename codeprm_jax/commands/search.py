@@ -10,14 +10,14 @@ from codeprm_jax.commands.output import progress_bar, say, table
 from codeprm_jax.evaluation.benchmark import ARMS, BenchmarkConfig, run_benchmark
 from codeprm_jax.policies.mutation import MutationPolicy
 from codeprm_jax.problems.loading import load_chains, load_problems
-from codeprm_jax.scoring.engine import StepScorer
+from codeprm_jax.scoring.serving.client import open_scorer
 from codeprm_jax.traces.dataset import read_statistics
 
 DEFAULT_BENCHMARK = BenchmarkConfig()
 
 
 def main(
-    model: Path,
+    model: str,
     out: Path,
     problems: str = "bank",
     data: Path | None = None,
@@ -30,7 +30,8 @@ def main(
     """Runs every arm at the same execution budget; run it again to go on.
 
     Args:
-      model: run directory of a training (RUN@best: its best checkpoint), or model directory.
+      model: run directory of a training (RUN@best: its best checkpoint), model directory, or the
+        address of a server, such as http://127.0.0.1:8000.
       out: folder for results.jsonl and summary.json.
       problems: bank, humaneval:PATH, mbpp:PATH or file:PATH.
       data: dataset the model was trained on; separates seen from unseen problems in the summary.
@@ -43,7 +44,7 @@ def main(
     loaded = load_problems(problems)
     policy = MutationPolicy(load_chains(problems, loaded), right_probability, slip_probability)
     groups = group_problems([p.id for p in loaded], data)
-    scorer = StepScorer(model)
+    scorer = open_scorer(model)
     with (
         open_pool(workers, allow_weak_isolation) as pool,
         progress_bar(benchmark.repeats * len(ARMS), "arm", "search") as bar,

@@ -13,21 +13,21 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
-from typing import Literal
+from typing import Annotated, Literal
 
+import tyro
 import uvicorn
 from fastapi import FastAPI
 
+from codeprm_jax.commands.engine_options import EngineOptions
 from codeprm_jax.commands.output import say
 from codeprm_jax.data.layout import View
 from codeprm_jax.files import InputError
-from codeprm_jax.model.config import Implementation
 from codeprm_jax.scoring.aggregate import Aggregate
-from codeprm_jax.scoring.engine import StepScorer
-from codeprm_jax.scoring.http_guard import PunctualProtocol
-from codeprm_jax.scoring.server import create_app
-from codeprm_jax.scoring.service import MAX_REQUESTS, ServerConfig, Service
-from codeprm_jax.scoring.wire import TOKEN_VARIABLE
+from codeprm_jax.scoring.serving.app import create_app
+from codeprm_jax.scoring.serving.guard import PunctualProtocol
+from codeprm_jax.scoring.serving.service import MAX_REQUESTS, ServerConfig, Service
+from codeprm_jax.scoring.serving.wire import TOKEN_VARIABLE
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +43,6 @@ def main(
     aggregate: Aggregate = "min",
     token_file: Path | None = None,
     warm_up: bool = True,
-    attention: Implementation = "auto",
     max_batch_tokens: int = 8192,
     max_queue_tokens: int = 262_144,
     max_wait_ms: float = 5.0,
@@ -51,6 +50,7 @@ def main(
     request_seconds: float = 120.0,
     drain_seconds: float = 30.0,
     log_level: Literal["info", "warning", "error"] = "warning",
+    engine: Annotated[EngineOptions, tyro.conf.arg(name="")] = EngineOptions(),  # noqa: B008
 ) -> int:
     """Serves /v1/score, /pooling (vLLM) and /get_reward (OpenRLHF) until SIGTERM or Ctrl-C.
 
@@ -66,14 +66,14 @@ def main(
       aggregate: of the step scores, the reward in /get_reward.
       token_file: holds the bearer token, of 16 characters or more, on one line.
       warm_up: compile every program before the first request.
-      attention: implementation, see docs/attention.md.
-      max_batch_tokens: of the traces scored together.
+      max_batch_tokens: of the traces handed to the scorer together.
       max_queue_tokens: waiting, above which requests are answered with 503.
       max_wait_ms: for others to join a batch that is not full.
       max_body_mib: of a request.
       request_seconds: in which a request must be answered.
       drain_seconds: for what is queued when the server is stopped.
       log_level: of the HTTP server; info logs every request.
+      engine: how the model is computed.
     """
     token = read_token(token_file)
     config = ServerConfig(
@@ -96,7 +96,7 @@ def main(
             host,
             TOKEN_VARIABLE,
         )
-    app = create_app(lambda: StepScorer(model, view=view, attention=attention), config)
+    app = create_app(lambda: engine.load(model, view=view), config)
     service: Service = app.state.service
     server = _Server(uvicorn_config(app, config, log_level), service)
     if log_level == "info":

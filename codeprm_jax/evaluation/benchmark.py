@@ -27,7 +27,7 @@ from codeprm_jax.files import (
 )
 from codeprm_jax.policies.policy import Policy
 from codeprm_jax.problems.problem import Problem
-from codeprm_jax.scoring.engine import Scorer
+from codeprm_jax.scoring.scorer import Scorer
 from codeprm_jax.search.best_of_n import Search, SearchConfig, best_of_n
 from codeprm_jax.search.execution import InternalJudgeError, Judge, PublicExecutor
 from codeprm_jax.search.refine import LastStep, LowestScore, RandomStep, StepChooser

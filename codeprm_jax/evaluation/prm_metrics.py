@@ -10,7 +10,7 @@ import numpy as np
 from codeprm_jax.data.layout import ExampleTooLongError
 from codeprm_jax.data.pipeline import step_input
 from codeprm_jax.files import InputError
-from codeprm_jax.scoring.engine import Scorer
+from codeprm_jax.scoring.scorer import Scorer
 from codeprm_jax.search.refine import lowest_step
 from codeprm_jax.traces.dataset import Record
 from codeprm_jax.traces.trace import Target, Trace

@@ -20,7 +20,7 @@ from typing import Protocol, Self, TypeVar
 
 from codeprm_jax.data.layout import Example, ExampleTooLongError, StepInput, View
 from codeprm_jax.files import InputError, RunError
-from codeprm_jax.scoring.engine import StepScores
+from codeprm_jax.scoring.scorer import StepScores
 
 logger = logging.getLogger(__name__)
 
@@ -180,7 +180,7 @@ class Batcher:
 
         Args:
           client: who asks, such as the name of a search; clients share the scorer equally.
-          view: as in `engine.Scorer`.
+          view: as in `scorer.Scorer`.
           wait: for room in the queue; otherwise a full one is an error.
 
         Raises:

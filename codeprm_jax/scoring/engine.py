@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +18,7 @@ from codeprm_jax.files import InputError
 from codeprm_jax.model import decoder
 from codeprm_jax.model.config import Dtype, Implementation
 from codeprm_jax.scoring.row_scores import RowScores
+from codeprm_jax.scoring.scorer import StepScores
 from codeprm_jax.scoring.statistics import ScoringStatistics
 from codeprm_jax.scoring.tree_scores import TreeScores
 from codeprm_jax.sharding import make_mesh
@@ -26,39 +26,6 @@ from codeprm_jax.training.model_directory import LoadedModel, load_model
 
 EXAMPLES_AT_ONCE = 4096  # traces whose rows are planned together
 NOT_FINITE = "the model's scores of this trace are not finite: its training has diverged"
-
-
-@dataclass(frozen=True)
-class StepScores:
-    """Scores float32[steps] in [0, 1] of one trace, and the tokens that were read for them."""
-
-    scores: np.ndarray
-    tokens: int
-
-
-class Scorer(Protocol):
-    """Whatever scores the steps of traces, in this process or behind a server.
-
-    Attributes:
-      fingerprint: tells the model, and the view that it reads, from others.
-      view: what it reads of a trace unless a call says otherwise.
-    """
-
-    fingerprint: str
-    view: View
-
-    def score(self, inputs: Sequence[StepInput], view: View | None = None) -> list[StepScores]:
-        """One StepScores for each input, in order.
-
-        Raises:
-          InputError: a view that the model was not trained to read.
-          ExampleTooLongError: a trace that cannot be laid out within the model's limit.
-        """
-
-    def score_each(
-        self, inputs: Sequence[StepInput], view: View | None = None
-    ) -> list[StepScores | InputError]:
-        """As `score`, but an input that cannot be scored gives its error and spares the others."""
 
 
 class StepScorer:
@@ -144,7 +111,7 @@ class StepScorer:
         self._scores.forget()
 
     def score(self, inputs: Sequence[StepInput], view: View | None = None) -> list[StepScores]:
-        """One StepScores for each input, in order; see `Scorer`."""
+        """One StepScores for each input, in order; see `scorer.Scorer`."""
         results = []
         for found in self.score_each(inputs, view):
             if isinstance(found, InputError):

@@ -13,7 +13,7 @@ import numpy as np
 from codeprm_jax.data.layout import ExampleTooLongError, StepInput
 from codeprm_jax.files import InputError, stable_seed
 from codeprm_jax.problems.problem import PublicProblem
-from codeprm_jax.scoring.engine import Scorer, StepScores
+from codeprm_jax.scoring.scorer import Scorer, StepScores
 from codeprm_jax.traces.trace import Feedback
 
 logger = logging.getLogger(__name__)

@@ -18,7 +18,7 @@ from codeprm_jax.evaluation.benchmark import (
 from codeprm_jax.files import InputError, read_jsonl
 from codeprm_jax.policies.mutation import MutationPolicy
 from codeprm_jax.problems.problem import Problem
-from codeprm_jax.scoring.engine import StepScores
+from codeprm_jax.scoring.scorer import StepScores
 from sandbox_runner.pool import Pool
 from sandbox_runner.types import Job, Report
 

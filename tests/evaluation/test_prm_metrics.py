@@ -9,7 +9,7 @@ from codeprm_jax.data.layout import ExampleTooLongError, StepInput
 from codeprm_jax.evaluation.bootstrap import mean_interval
 from codeprm_jax.evaluation.prm_metrics import evaluate_records, first_wrong_metrics, prefixes
 from codeprm_jax.files import InputError
-from codeprm_jax.scoring.engine import StepScores
+from codeprm_jax.scoring.scorer import StepScores
 from codeprm_jax.search.refine import lowest_step
 from codeprm_jax.traces.dataset import Record
 from codeprm_jax.traces.trace import StepCounts, Trace

@@ -10,7 +10,7 @@ import numpy as np
 
 from codeprm_jax.data.layout import Example, ExampleTooLongError, StepInput, View
 from codeprm_jax.files import InputError
-from codeprm_jax.scoring.engine import StepScores
+from codeprm_jax.scoring.scorer import StepScores
 
 
 def trace(number: int, tokens: int = 10) -> StepInput:

@@ -21,7 +21,7 @@ from codeprm_jax.scoring.batcher import (
     Result,
     UnscorableError,
 )
-from codeprm_jax.scoring.engine import StepScores
+from codeprm_jax.scoring.scorer import StepScores
 from tests.scoring.fake import FakeScorer, trace
 
 

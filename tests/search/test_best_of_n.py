@@ -11,7 +11,7 @@ from codeprm_jax.policies.mutation import MutationPolicy
 from codeprm_jax.policies.policy import ImplementRequest, ProposeRequest, RefineRequest, Text
 from codeprm_jax.problems.bank import ENTRIES
 from codeprm_jax.problems.problem import Problem, PublicProblem
-from codeprm_jax.scoring.engine import StepScores
+from codeprm_jax.scoring.scorer import StepScores
 from codeprm_jax.search.best_of_n import SearchConfig, best_of_n
 from codeprm_jax.search.execution import PublicExecutor
 from codeprm_jax.search.ledger import BudgetExceededError, Ledger

@@ -19,7 +19,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from codeprm_jax.scoring.service import MAX_BODY_MEMORY, MAX_REQUESTS, Service
+from codeprm_jax.scoring.serving.service import MAX_BODY_MEMORY, MAX_REQUESTS, Service
 
 logger = logging.getLogger(__name__)
 

@@ -88,10 +88,15 @@ def test_sigterm_answers_what_is_queued_and_ends_with_0(run: Path) -> None:
         process.kill()
 
 
-def test_a_second_signal_waits_for_nobody(run: Path) -> None:
-    process, url = start(run)
+def test_engine_options_count_and_a_second_signal_waits_for_nobody(run: Path) -> None:
+    process, url = start(run, "--no-reuse", "--tokens-per-batch", "512")
     try:
         wait_until_ready(url)
+        for _ in range(2):
+            assert httpx.post(f"{url}/v1/score", json={"traces": [TRACE]}, timeout=60).is_success
+        counters = httpx.get(f"{url}/metrics").text
+        assert "codeprm_scorer_traces_total 2.0" in counters
+        assert "codeprm_scorer_remembered_traces_total 0.0" in counters
         host, port = url.removeprefix("http://").split(":")
         head = "POST /v1/score HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
         with socket.create_connection((host, int(port))) as slow:
@@ -132,6 +137,7 @@ def test_what_is_wrong_is_said_and_ends_with_2(
             (["--token-file", str(tmp_path / "none")], "cannot be read"),
             (["--token-file", str(short)], "16 or more"),
             (["--max-batch-tokens", "0"], "max_batch_tokens"),
+            (["--tokens-per-batch", "0"], "tokens_per_batch"),
             (["--request-seconds", "nan"], "request_seconds"),
             (["--port", "0"], "does not exist"),  # nothing wrong but the model
         ):

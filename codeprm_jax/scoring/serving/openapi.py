@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from codeprm_jax.scoring.http_guard import OPEN_PATHS
+from codeprm_jax.scoring.serving.guard import OPEN_PATHS
 
 
 def describe(app: FastAPI, secured: bool) -> dict[str, Any]:

@@ -20,11 +20,11 @@ from codeprm_jax.data.layout import Example, StepInput
 from codeprm_jax.data.pipeline import step_input
 from codeprm_jax.scoring.aggregate import AGGREGATES, aggregate
 from codeprm_jax.scoring.engine import StepScorer
-from codeprm_jax.scoring.server import create_app
-from codeprm_jax.scoring.service import ServerConfig, Service
-from codeprm_jax.scoring.wire import MAX_CHARACTERS, TraceForm
+from codeprm_jax.scoring.serving.app import create_app
+from codeprm_jax.scoring.serving.service import ServerConfig, Service
+from codeprm_jax.scoring.serving.wire import MAX_CHARACTERS, TraceForm
 from codeprm_jax.traces.dataset import Record
-from tests.scoring.conftest import LiveServer
+from tests.scoring.serving.conftest import LiveServer
 
 TRACE = {"statement": "Add two numbers.", "thoughts": ["Read both.", "Print the sum."]}
 JSON = {"Content-Type": "application/json"}

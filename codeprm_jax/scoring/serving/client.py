@@ -10,7 +10,7 @@ import socket
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 import numpy as np
@@ -18,8 +18,11 @@ from pydantic import ValidationError
 
 from codeprm_jax.data.layout import ExampleTooLongError, StepInput, View
 from codeprm_jax.files import InputError, RunError
-from codeprm_jax.scoring.engine import Scorer, StepScorer, StepScores
-from codeprm_jax.scoring.wire import TOKEN_VARIABLE, TraceForm
+from codeprm_jax.scoring.scorer import StepScores
+from codeprm_jax.scoring.serving.wire import TOKEN_VARIABLE, TraceForm
+
+if TYPE_CHECKING:
+    from codeprm_jax.scoring.engine import StepScorer
 
 REQUEST_BYTES = 1_000_000  # of the traces in a request, unless one alone has more
 REQUEST_TRACES = 128  # so that a busy server can answer within its time
@@ -85,7 +88,7 @@ class ScorerClient:
         self._http.close()
 
     def score(self, inputs: Sequence[StepInput], view: View | None = None) -> list[StepScores]:
-        """One StepScores for each input, in order; see `engine.Scorer`."""
+        """One StepScores for each input, in order; see `scorer.Scorer`."""
         results = []
         for found in self.score_each(inputs, view):
             if isinstance(found, InputError):
@@ -198,14 +201,26 @@ class _TooLargeError(Exception):
         self.status = status
 
 
-def open_scorer(model: Path | str, view: View | None = None) -> Scorer:
+def open_scorer(
+    model: Path | str, view: View | None = None, **engine: Any
+) -> ScorerClient | StepScorer:
     """The scorer behind an address that begins with http:// or https://, or that of a model.
 
-    Raises what `ScorerClient` and `engine.StepScorer` do.
+    Args:
+      engine: further arguments of `engine.StepScorer`, for a model in this process only.
+
+    Raises what `ScorerClient` and `engine.StepScorer` do, and InputError on `engine` for a server.
     """
     if str(model).startswith(("http://", "https://")):
+        if engine:
+            raise InputError(
+                f"{', '.join(engine)}: a server computes as it was told when it was started; "
+                "give such options to codeprm serve"
+            )
         return ScorerClient(str(model), view=view)
-    return StepScorer(model, view=view)
+    from codeprm_jax.scoring.engine import StepScorer  # JAX: a client of a server needs none
+
+    return StepScorer(model, view=view, **engine)
 
 
 def _fingerprint(card: dict[str, Any], view: View) -> str:

@@ -20,24 +20,25 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from codeprm_jax import __version__
 from codeprm_jax.files import InputError
 from codeprm_jax.scoring.batcher import BatcherClosedError, QueueFullError
-from codeprm_jax.scoring.engine import StepScorer, StepScores
-from codeprm_jax.scoring.http_guard import ErrorAnswer, Guard, busy
-from codeprm_jax.scoring.openapi import describe
-from codeprm_jax.scoring.openrlhf_form import (
+from codeprm_jax.scoring.engine import StepScorer
+from codeprm_jax.scoring.scorer import StepScores
+from codeprm_jax.scoring.serving.guard import ErrorAnswer, Guard, busy
+from codeprm_jax.scoring.serving.metrics import Measured, ServerMetrics
+from codeprm_jax.scoring.serving.openapi import describe
+from codeprm_jax.scoring.serving.openrlhf import (
     RewardRequest,
     RewardResponse,
     read_query,
     reward_response,
 )
-from codeprm_jax.scoring.server_metrics import Measured, ServerMetrics
-from codeprm_jax.scoring.service import ServerConfig, Service
-from codeprm_jax.scoring.vllm_form import (
+from codeprm_jax.scoring.serving.service import ServerConfig, Service
+from codeprm_jax.scoring.serving.vllm import (
     PoolingRequest,
     PoolingResponse,
     pooling_response,
     read_inputs,
 )
-from codeprm_jax.scoring.wire import (
+from codeprm_jax.scoring.serving.wire import (
     ErrorResponse,
     ModelCard,
     ModelList,

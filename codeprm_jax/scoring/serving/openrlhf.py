@@ -17,8 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from codeprm_jax.data.layout import StepInput
 from codeprm_jax.files import InputError
 from codeprm_jax.scoring.aggregate import Aggregate, aggregate
-from codeprm_jax.scoring.engine import StepScores
-from codeprm_jax.scoring.wire import MAX_THOUGHTS, MAX_TRACES, Strict, Text
+from codeprm_jax.scoring.scorer import StepScores
+from codeprm_jax.scoring.serving.wire import MAX_THOUGHTS, MAX_TRACES, Strict, Text
 
 REFUSED_REWARD = 0.0  # the lowest that there is: what cannot be scored must not be worth writing
 

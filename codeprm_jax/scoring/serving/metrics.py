@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from codeprm_jax.scoring.batcher import BatcherClosedError
-from codeprm_jax.scoring.service import Service
+from codeprm_jax.scoring.serving.service import Service
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _TOKENS = (128, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536)

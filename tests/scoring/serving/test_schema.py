@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from schemathesis import GenerationMode
 
 from codeprm_jax.scoring.engine import StepScorer
-from codeprm_jax.scoring.service import ServerConfig
-from tests.scoring.conftest import LiveServer
+from codeprm_jax.scoring.serving.service import ServerConfig
+from tests.scoring.serving.conftest import LiveServer
 
 OPERATIONS = {
     ("POST", "/v1/score"),

@@ -18,8 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from codeprm_jax.data.layout import Example, ExampleTooLongError, Layout
 from codeprm_jax.files import InputError
-from codeprm_jax.scoring.engine import StepScores
-from codeprm_jax.scoring.wire import MAX_CHARACTERS, MAX_TRACES, Strict, Text
+from codeprm_jax.scoring.scorer import StepScores
+from codeprm_jax.scoring.serving.wire import MAX_CHARACTERS, MAX_TRACES, Strict, Text
 
 Ids = Annotated[
     list[Annotated[int, Field(ge=0, le=2**31 - 1)]],

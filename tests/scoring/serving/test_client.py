@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -9,15 +12,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from codeprm_jax import cli
 from codeprm_jax.data.layout import ExampleTooLongError, StepInput
 from codeprm_jax.data.pipeline import step_input
-from codeprm_jax.files import InputError, RunError
-from codeprm_jax.scoring import client as client_module
-from codeprm_jax.scoring.client import ScorerClient, open_scorer
-from codeprm_jax.scoring.engine import Scorer, StepScorer, StepScores
-from codeprm_jax.scoring.service import ServerConfig
+from codeprm_jax.files import InputError, RunError, read_jsonl
+from codeprm_jax.scoring.engine import StepScorer
+from codeprm_jax.scoring.scorer import Scorer, StepScores
+from codeprm_jax.scoring.serving import client as client_module
+from codeprm_jax.scoring.serving.client import ScorerClient, open_scorer
+from codeprm_jax.scoring.serving.service import ServerConfig
 from codeprm_jax.traces.dataset import Record
-from tests.scoring.conftest import LiveServer
+from tests.scoring.serving.conftest import LiveServer
 
 
 def test_it_is_the_same_scorer(
@@ -31,6 +36,34 @@ def test_it_is_the_same_scorer(
         np.testing.assert_allclose(theirs.scores, mine.scores, atol=1e-6)
         assert theirs.scores.dtype == np.float32 and theirs.tokens == mine.tokens
     assert remote.score([]) == []
+
+
+def test_a_client_needs_no_jax() -> None:
+    code = "import sys, codeprm_jax.scoring.serving.client; sys.exit('jax' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0
+
+
+def test_commands_take_an_address_for_a_model(
+    live: LiveServer, run: Path, labelled: Path, tmp_path: Path
+) -> None:
+    """And go on with the model itself where they stopped with its server: it is the same one."""
+    score = ["score", str(labelled), "--out", str(tmp_path / "scores.jsonl")]
+    assert cli.run([*score, "--model", live.url]) == 0
+    scores = (tmp_path / "scores.jsonl").read_bytes()
+    (tmp_path / "scores.jsonl").write_bytes(scores[: len(scores) // 2])
+    assert cli.run([*score, "--model", str(run)]) == 0
+    again = list(read_jsonl(tmp_path / "scores.jsonl"))
+    for line, record in zip(scores.splitlines(), again, strict=True):
+        before = json.loads(line)
+        np.testing.assert_allclose(record.pop("scores"), before.pop("scores"), atol=3e-6)
+        assert record == before
+
+    search = ["search", "--out", str(tmp_path / "search"), "--benchmark.repeats", "1"]
+    search += ["--benchmark.max-executions", "2", "--allow-weak-isolation"]
+    assert cli.run([*search, "--model", live.url]) == 0
+    files = {f.name: f.read_bytes() for f in (tmp_path / "search").iterdir()}
+    assert cli.run([*search, "--model", str(run)]) == 0
+    assert {f.name: f.read_bytes() for f in (tmp_path / "search").iterdir()} == files
 
 
 def test_each_input_has_its_own_error(live: LiveServer) -> None:

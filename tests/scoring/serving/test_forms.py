@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from codeprm_jax.files import InputError
 from codeprm_jax.scoring.aggregate import AGGREGATES, aggregate
-from codeprm_jax.scoring.openrlhf_form import read_query, split_response
-from codeprm_jax.scoring.wire import parse_json
+from codeprm_jax.scoring.serving.openrlhf import read_query, split_response
+from codeprm_jax.scoring.serving.wire import parse_json
 
 TAG = "<|step|>"
 words = st.from_regex(r"[a-z]{1,8}( [a-z]{1,8}){0,5}", fullmatch=True)

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from codeprm_jax.data.layout import ExampleTooLongError, StepInput, View
 from codeprm_jax.files import InputError
 from codeprm_jax.scoring.aggregate import Aggregate, aggregate
-from codeprm_jax.scoring.engine import StepScores
+from codeprm_jax.scoring.scorer import StepScores
 from codeprm_jax.traces.trace import MAX_FAILURES, Failure, Feedback
 
 TOKEN_VARIABLE = "CODEPRM_SERVER_TOKEN"  # of the environment, for server and client
