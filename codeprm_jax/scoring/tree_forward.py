@@ -21,7 +21,6 @@ MIN_ROW = 128
 TOKENS_PER_TAG = 8  # a pass scores one tag for as many tokens of its row's length
 _CACHE_AXES = ("batch", None, "layers", None, "activation_heads", None)
 FINE_PARAMETERS = 4_000_000
-_FEW_CONTEXT = 512
 _NONE = np.zeros(0, np.int32)
 
 
@@ -52,7 +51,7 @@ class TreeForward:
         self.shards = batch_divisor(mesh)
         self.slots = slots
         self.row_lengths = tuple(row_lengths(most_tokens, _steps_are_fine(config, mesh)))
-        self.context_lengths = (0, *sorted({min(_FEW_CONTEXT, most_context), most_context} - {0}))
+        self.context_lengths = tuple(context_lengths(most_context))
         self.compiled: set[tuple[int, int]] = set()
         self._forward = partial(_forward, config)
         shape = cache_shape(config, self.shards, slots)
@@ -167,6 +166,15 @@ def row_lengths(most: int, fine: bool) -> Iterator[int]:
             yield length + length // 2
         length *= 2
     yield length
+
+
+def context_lengths(most: int) -> Iterator[int]:
+    """0, 512, 4096, … up to `most`, which is always the last."""
+    length = 0
+    while length < most:
+        yield length
+        length = 8 * length or 512
+    yield most
 
 
 def _steps_are_fine(config: ModelConfig, mesh: Mesh) -> bool:

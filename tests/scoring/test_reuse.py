@@ -22,7 +22,13 @@ from codeprm_jax.model.config import LoraConfig, ModelConfig
 from codeprm_jax.scoring import tree_forward, tree_scores
 from codeprm_jax.scoring.engine import StepScorer
 from codeprm_jax.scoring.statistics import ScoringStatistics
-from codeprm_jax.scoring.tree_forward import TOKENS_PER_TAG, TreeForward, _forward, row_lengths
+from codeprm_jax.scoring.tree_forward import (
+    TOKENS_PER_TAG,
+    TreeForward,
+    _forward,
+    context_lengths,
+    row_lengths,
+)
 from codeprm_jax.sharding import MeshConfig, make_mesh
 from codeprm_jax.traces.trace import Failure, Feedback
 from codeprm_jax.training.step import put_batch
@@ -302,6 +308,9 @@ def test_rows_of_large_models_on_a_cpu_are_padded_less(
 ) -> None:
     assert list(row_lengths(300, fine=False)) == [128, 256, 512]
     assert list(row_lengths(100, fine=True)) == [32, 48, 64, 96, 128]
+    assert list(context_lengths(4096)) == [0, 512, 4096]
+    assert list(context_lengths(600)) == [0, 512, 600]
+    assert list(context_lengths(0)) == [0]
     monkeypatch.setattr(tree_forward, "FINE_PARAMETERS", 0)
     scorer = StepScorer(directory, one_device(), tokens_per_batch=256)
     check(plain, scorer, [StepInput("a", ("x",))], "thoughts")
