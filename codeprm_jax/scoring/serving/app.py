@@ -140,9 +140,9 @@ def create_app(load: Callable[[], StepScorer], config: ServerConfig) -> FastAPI:
 
 
 def _scoring_routes(service: Service) -> APIRouter:
-    router = APIRouter(route_class=_StrictRoute)
+    router = APIRouter(route_class=_StrictRoute, tags=["scores"])
 
-    @router.post("/v1/score", responses=_SCORING)
+    @router.post("/v1/score", summary="Step scores", responses=_SCORING)
     async def score(body: ScoreRequest, request: Request) -> ScoreResponse:
         """Step scores and their aggregate for each trace; one that has none says why."""
         scorer = service.scorer
@@ -155,7 +155,7 @@ def _scoring_routes(service: Service) -> APIRouter:
             results=[scored_trace(found, body.aggregate) for found in results],
         )
 
-    @router.post("/pooling", responses=_WRITING)
+    @router.post("/pooling", summary="vLLM's form", responses=_WRITING)
     async def pooling(body: PoolingRequest, request: Request) -> PoolingResponse:
         """[p_bad, p_good] at each step tag of each input, in vLLM's form."""
         scorer = service.scorer
@@ -174,7 +174,7 @@ def _scoring_routes(service: Service) -> APIRouter:
         results = [next(left) if len(e.tag_positions) else none for e in examples]
         return pooling_response(body, service.config.name, examples, results)
 
-    @router.post("/get_reward", responses=_SCORING)
+    @router.post("/get_reward", summary="OpenRLHF's form", responses=_SCORING)
     async def get_reward(body: RewardRequest, request: Request) -> RewardResponse:
         """One reward for each query, in OpenRLHF's form; one without scores gets 0."""
         tag = service.scorer.layout.config.step_tag
@@ -189,24 +189,24 @@ def _scoring_routes(service: Service) -> APIRouter:
 
 
 def _status_routes(service: Service, metrics: ServerMetrics) -> APIRouter:
-    router = APIRouter()
+    router = APIRouter(tags=["server"])
     open_only: dict[int | str, dict[str, Any]] = {503: _READING[503]}
 
-    @router.get("/health", responses=open_only)
+    @router.get("/health", summary="Does it live?", responses=open_only)
     async def health() -> Status:
         """Whether the process lives and scores, or will."""
         if not service.healthy:
             raise HTTPException(503, "the scoring thread has ended; start the server again")
         return Status(status="ok")
 
-    @router.get("/ready", responses=open_only)
+    @router.get("/ready", summary="Does it take requests?", responses=open_only)
     async def ready() -> Status:
         """Whether requests are taken: the model is loaded and its programs are compiled."""
         if service.phase != "ready":
             raise HTTPException(503, f"not ready: {service.phase}")
         return Status(status="ready")
 
-    @router.get("/v1/models", responses=_READING)
+    @router.get("/v1/models", summary="The model", responses=_READING)
     async def models() -> ModelList:
         """The one model, and what it reads."""
         layout = service.scorer.layout.config
@@ -220,7 +220,12 @@ def _status_routes(service: Service, metrics: ServerMetrics) -> APIRouter:
         )
         return ModelList(data=[card])
 
-    @router.get("/metrics", responses={401: _READING[401]}, response_class=PlainTextResponse)
+    @router.get(
+        "/metrics",
+        summary="Metrics for Prometheus",
+        responses={401: _READING[401]},
+        response_class=PlainTextResponse,
+    )
     async def exposition() -> Response:
         """Metrics in Prometheus' form."""
         text = await asyncio.to_thread(generate_latest, metrics.registry)
