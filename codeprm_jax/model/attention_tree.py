@@ -17,11 +17,14 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.sharding import get_abstract_mesh
 
+from codeprm_jax.model.attention import platform
 from codeprm_jax.model.attention_shards import on_every_shard
 
-_ROWS = 512  # queries x group of a tile, at most, where blocks of 128 queries allow it
-_KEYS = 256
+# Queries and keys of a tile. On a CPU small ones: branches are short, and what a tile holds beside
+# them is computed for nothing (half the time of 512 x 256). Elsewhere an iteration has its price.
+_CPU_TILE, _TILE = (128, 64), (512, 512)
 _CHAINS = 4  # key heads whose tiles are computed side by side
 _MASKED = -1e30  # finite: a row of a tile may see nothing, and its next tile must not be NaN
 
@@ -79,8 +82,10 @@ def _one_row(
     count, heads, head_dim = query.shape
     kv_heads = key.shape[1]
     group = heads // kv_heads
-    block = min(max(128, _ROWS // group // 8 * 8), -(-count // 8) * 8)
-    keys = min(_KEYS, -(-key.shape[0] // 8) * 8)
+    tile = _CPU_TILE if platform(get_abstract_mesh()) == "cpu" else _TILE
+    block, keys = (
+        min(size, -(-n // 8) * 8) for size, n in zip(tile, (count, key.shape[0]), strict=True)
+    )
     blocks, tiles = -(-count // block), -(-key.shape[0] // keys)
     chains = max(c for c in range(1, _CHAINS + 1) if kv_heads % c == 0)
 
@@ -100,7 +105,7 @@ def _one_row(
     def one_block(i: Any, chain: list[Any]) -> list[jax.Array]:
         rows = [query[i, :, h].reshape(block * group, head_dim) for h in chain]
 
-        def tile(n: Any, carries: list[Any]) -> list[Any]:
+        def fold(n: Any, carries: list[Any]) -> list[Any]:
             j = order[i, n]
             mask = (first[j] <= at[i][:, None]) & (at[i][:, None] < until[j])
             if window is not None:
@@ -116,7 +121,7 @@ def _one_row(
             jnp.full(block * group, _MASKED, jnp.float32),
             jnp.zeros(block * group, jnp.float32),
         )
-        done = lax.fori_loop(0, seen[i], tile, [start] * len(chain))
+        done = lax.fori_loop(0, seen[i], fold, [start] * len(chain))
         return [mixed / total[:, None] for mixed, _, total in done]
 
     def step(n: Any, out: jax.Array) -> jax.Array:
