@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 import signal
@@ -17,8 +16,11 @@ import httpx
 import pytest
 
 from codeprm_jax import cli
-from codeprm_jax.commands.serve import listen, read_token
+from codeprm_jax.commands.serve import _Server, listen, read_token, uvicorn_config
 from codeprm_jax.files import InputError
+from codeprm_jax.scoring.engine import StepScorer
+from codeprm_jax.scoring.serving.app import create_app
+from codeprm_jax.scoring.serving.service import ServerConfig
 
 TRACE = {"statement": "Add two numbers.", "thoughts": ["Read both.", "Print the sum."]}
 
@@ -178,7 +180,12 @@ def test_an_open_server_without_a_token_is_warned_of(
         assert listener.family is socket.AF_INET6
 
 
-def test_the_loop_is_left_as_it_was(run: Path) -> None:
-    """The command runs in this process, and what comes after it works."""
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
-    asyncio.run(asyncio.sleep(0))
+def test_signal_handlers_are_put_back(run: Path) -> None:
+    config = ServerConfig()
+    app = create_app(lambda: StepScorer(run), config)
+    server = _Server(uvicorn_config(app, config), app.state.service)
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = [signal.getsignal(number) for number in numbers]
+    with server.capture_signals():
+        assert [signal.getsignal(number) for number in numbers] == [server._on_signal] * 2
+    assert [signal.getsignal(number) for number in numbers] == before
