@@ -250,9 +250,8 @@ def make_scorers(path: Path, view: View) -> dict[str, StepScorer]:
 
 def forget(scorer: StepScorer) -> None:
     """Nothing is carried over from the run before."""
-    for holder in (scorer, scorer.layout, scorer.layout.tokenizer):
-        if hasattr(holder, "forget"):
-            holder.forget()
+    scorer.forget()
+    scorer.layout.forget()
 
 
 def score_calls(

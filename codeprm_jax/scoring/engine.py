@@ -18,7 +18,7 @@ from codeprm_jax.files import InputError
 from codeprm_jax.model import decoder
 from codeprm_jax.model.config import Dtype, Implementation
 from codeprm_jax.scoring.row_scores import RowScores
-from codeprm_jax.scoring.scorer import StepScores
+from codeprm_jax.scoring.scorer import Scorer, StepScores
 from codeprm_jax.scoring.statistics import ScoringStatistics
 from codeprm_jax.scoring.tree_scores import TreeScores
 from codeprm_jax.sharding import make_mesh
@@ -28,7 +28,7 @@ EXAMPLES_AT_ONCE = 4096  # traces whose rows are planned together
 NOT_FINITE = "the model's scores of this trace are not finite: its training has diverged"
 
 
-class StepScorer:
+class StepScorer(Scorer):
     """Scores traces with a trained PRM, each distinct beginning of them once.
 
     All steps of a trace are scored in one forward pass. Traces of one problem share the problem and
@@ -109,15 +109,6 @@ class StepScorer:
     def forget(self) -> None:
         """Empties cache and memo; programs stay compiled."""
         self._scores.forget()
-
-    def score(self, inputs: Sequence[StepInput], view: View | None = None) -> list[StepScores]:
-        """One StepScores for each input, in order; see `scorer.Scorer`."""
-        results = []
-        for found in self.score_each(inputs, view):
-            if isinstance(found, InputError):
-                raise found
-            results.append(found)
-        return results
 
     def score_each(
         self, inputs: Sequence[StepInput], view: View | None = None

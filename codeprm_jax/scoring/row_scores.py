@@ -88,7 +88,7 @@ class RowScores:
         """For each bucket its rows of indices of examples."""
         lengths = [e.length for e in examples]
         if self._packed and examples:
-            bucket = self._bucket(min(self.buckets[-1], max(max(lengths), sum(lengths))))
+            bucket = self._bucket(min(self.buckets[-1], sum(lengths)))
             yield bucket, [list(row) for row in plan_packing(lengths, bucket).rows]
             return
         by_bucket: dict[int, list[list[int]]] = defaultdict(list)

@@ -38,6 +38,12 @@ class Scorer(Protocol):
           InputError: a view that the model was not trained to read.
           ExampleTooLongError: a trace that cannot be laid out within the model's limit.
         """
+        results = []
+        for found in self.score_each(inputs, view):
+            if isinstance(found, InputError):
+                raise found
+            results.append(found)
+        return results
 
     def score_each(
         self, inputs: Sequence[StepInput], view: View | None = None

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from codeprm_jax.data.layout import ExampleTooLongError, StepInput, View
 from codeprm_jax.files import InputError, RunError
-from codeprm_jax.scoring.scorer import StepScores
+from codeprm_jax.scoring.scorer import Scorer, StepScores
 from codeprm_jax.scoring.serving.wire import TOKEN_VARIABLE, TraceForm
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ LONGEST_PAUSE = 10.0  # seconds between two attempts
 _numbers = itertools.count()
 
 
-class ScorerClient:
+class ScorerClient(Scorer):
     """Scores traces with a server; closes its connections at the end of a `with` block.
 
     Each client is one in the server's turns, however many connections it uses. It may be used by
@@ -86,15 +86,6 @@ class ScorerClient:
     def close(self) -> None:
         """Closes the connections."""
         self._http.close()
-
-    def score(self, inputs: Sequence[StepInput], view: View | None = None) -> list[StepScores]:
-        """One StepScores for each input, in order; see `scorer.Scorer`."""
-        results = []
-        for found in self.score_each(inputs, view):
-            if isinstance(found, InputError):
-                raise found
-            results.append(found)
-        return results
 
     def score_each(
         self, inputs: Sequence[StepInput], view: View | None = None
