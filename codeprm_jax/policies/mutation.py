@@ -53,6 +53,7 @@ class MutationPolicy(Policy):
     """
 
     simulated = True
+    concurrency = 1024
 
     def __init__(
         self,

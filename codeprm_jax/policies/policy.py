@@ -177,11 +177,13 @@ class Policy(Protocol):
       name: what a report calls it, with every setting that changes an answer.
       simulated: whether it only plays a generator.
       limits: the most tokens that its answers cost.
+      concurrency: requests that it answers at once; callers hold back the others.
     """
 
     name: str
     simulated: bool
     limits: TokenLimits
+    concurrency: int
 
     async def propose(self, request: ProposeRequest) -> Thoughts:
         """Thoughts that follow the prefix."""

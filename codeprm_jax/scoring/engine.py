@@ -82,7 +82,8 @@ class StepScorer(Scorer):
         self.fingerprint = digest if self.step is None else f"step {self.step}, {digest}"
         config = replace(model.config, attention=attention)
         self.statistics = ScoringStatistics()
-        limit, parts = self.layout.config.max_tokens, (config, model.params, self.mesh)
+        self.max_tokens = limit = self.layout.config.max_tokens
+        parts = (config, model.params, self.mesh)
         self._scores: TreeScores | RowScores
         if reuse:
             if attention not in ("auto", "blockwise"):
