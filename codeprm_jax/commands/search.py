@@ -7,10 +7,11 @@ from typing import Any
 
 from codeprm_jax.commands.judging import open_pool
 from codeprm_jax.commands.output import progress_bar, say, table
-from codeprm_jax.evaluation.benchmark import ARMS, BenchmarkConfig, run_benchmark
+from codeprm_jax.evaluation.benchmark import BenchmarkConfig, run_benchmark
 from codeprm_jax.policies.mutation import MutationPolicy
 from codeprm_jax.problems.loading import load_chains, load_problems
 from codeprm_jax.scoring.serving.client import open_scorer
+from codeprm_jax.search.arms import CORE_ARMS
 from codeprm_jax.traces.dataset import read_statistics
 
 DEFAULT_BENCHMARK = BenchmarkConfig()
@@ -45,13 +46,13 @@ def main(
     policy = MutationPolicy(load_chains(problems, loaded), right_probability, slip_probability)
     groups = group_problems([p.id for p in loaded], data)
     scorer = open_scorer(model)
+    searches = benchmark.repeats * len(CORE_ARMS) * len(loaded)
     with (
         open_pool(workers, allow_weak_isolation) as pool,
-        progress_bar(benchmark.repeats * len(ARMS), "arm", "search") as bar,
+        progress_bar(searches, "search", "search") as bar,
     ):
-        fingerprint = scorer.fingerprint
         summary = run_benchmark(
-            loaded, groups, policy, pool, scorer, fingerprint, out, benchmark, bar.update
+            loaded, groups, policy, pool, scorer, out, config=benchmark, progress=bar.update
         )
     say(describe(summary))
     say(f"results in {out}")
