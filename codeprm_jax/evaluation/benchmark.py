@@ -76,6 +76,14 @@ class BenchmarkConfig:
             raise InputError("repeats and concurrency must be at least 1")
 
 
+@dataclass(frozen=True)
+class SearchPreset:
+    """What a preset under configs/ says of a benchmark: the arms to compare, and its size."""
+
+    arms: tuple[Arm, ...]
+    benchmark: BenchmarkConfig = BenchmarkConfig()
+
+
 def run_benchmark(
     problems: Sequence[Problem],
     groups: Mapping[str, str],
