@@ -58,7 +58,7 @@ BUDGET = Budget(8)
 
 @dataclass(frozen=True)
 class Workload:
-    """A recorded file: `rounds[i]` are the attempts of a round, `scored[i]` which of them failed.
+    """A recorded file: `rounds[i]` are the attempts of a round, `scored[i]` which were scored.
 
     Attributes:
       facts: the header without the statements.
@@ -78,14 +78,23 @@ class Workload:
         "thoughts": every attempt, as it is drawn. Other views: the attempts that failed. Problems
         are taken at equal distances.
         """
+        return [call for _, call in self._calls(view, problems) if call]
+
+    def searches(self, view: View, problems: int | None = None) -> list[list[StepInput]]:
+        """The same traces by the search that asks for them, one after the other."""
+        found: dict[tuple[int, str], list[StepInput]] = {}
+        for repeat, call in self._calls(view, problems):
+            for item in call:
+                found.setdefault((repeat, item.statement), []).append(item)
+        return list(found.values())
+
+    def _calls(self, view: View, problems: int | None) -> Iterator[tuple[int, list[StepInput]]]:
         count = len(self.statements)
         chosen = min(problems or count, count)
         some = {self.statements[i * count // chosen] for i in range(chosen)}
-        calls = self.rounds
-        if view != "thoughts":
-            calls = [[r[i] for i in s] for r, s in zip(self.rounds, self.scored, strict=True)]
-        calls = [[item for item in call if item.statement in some] for call in calls]
-        return [call for call in calls if call]
+        for repeat, traces, scored in zip(self.repeats, self.rounds, self.scored, strict=True):
+            given = traces if view == "thoughts" else [traces[i] for i in scored]
+            yield repeat, [item for item in given if item.statement in some]
 
 
 def record(
