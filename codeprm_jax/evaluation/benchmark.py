@@ -46,8 +46,9 @@ from codeprm_jax.search.events import EventLog
 from codeprm_jax.search.execution import Execution, Judge
 from codeprm_jax.search.generation import Generation
 from codeprm_jax.search.ledger import Budget
-from codeprm_jax.search.scoring import Scoring, open_scoring
+from codeprm_jax.search.scoring import open_scoring
 from codeprm_jax.search.search import Search
+from codeprm_jax.search.stages import Stage
 
 logger = logging.getLogger(__name__)
 
@@ -149,9 +150,10 @@ async def _run(
     progress: Callable[[int], None],
 ) -> None:
     began = time.perf_counter()
-    generation, verdicts = Generation(policy), EventLog(out / VERDICTS)
+    verdicts = EventLog(out / VERDICTS)
     logs = _Logs(out / EVENTS, todo)
     async with contextlib.AsyncExitStack() as stack:
+        generation = await stack.enter_async_context(Generation(policy))
         execution = stack.enter_context(Execution(judge))
         scoring = None
         if scorer is not None:
@@ -180,7 +182,8 @@ async def _run(
             await _at_once(iter(todo), search, config.concurrency)
         finally:
             seconds = time.perf_counter() - began
-            _note_stages(out / STAGES, seconds, generation, execution, scoring)
+            stages = [generation.stage, execution.stage] + ([scoring.stage] if scoring else [])
+            _note_start(out / STAGES, seconds, stages, policy.counts())
 
 
 async def _at_once(
@@ -297,19 +300,13 @@ def _write_table(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
     temporary.replace(path)
 
 
-def _note_stages(
-    path: Path,
-    seconds: float,
-    generation: Generation,
-    execution: Execution,
-    scoring: Scoring | None,
+def _note_start(
+    path: Path, seconds: float, stages: Sequence[Stage], policy: Mapping[str, Any]
 ) -> None:
-    stages = [generation.stage, execution.stage] + ([scoring.stage] if scoring else [])
+    """Adds to stages.json how busy this start has kept everybody."""
     starts = read_json(path) if path.is_file() else []
-    starts.append(
-        {"wall_seconds": round(seconds, 3), "stages": {s.name: s.to_json() for s in stages}}
-    )
-    write_json(path, starts)
+    start = {"wall_seconds": round(seconds, 3), "stages": {s.name: s.to_json() for s in stages}}
+    write_json(path, [*starts, {**start, "policy": policy}])
 
 
 def _check_arms(arms: Sequence[Arm], scorer: Scorer | None) -> None:
