@@ -68,9 +68,10 @@ def main(
         )
     left_out = f", {summary.left_out} bad records left out" if summary.left_out else ""
     say(f"{summary.traces} traces in {summary.records} lines of {out}{left_out}")
-    if to == "ours" and source != "ours":
+    if source != "ours" and summary.unjudged:
         say(
-            "for codeprm score and for export; codeprm build needs counts from execution: "
-            "sandbox-runner label, where the programs and the problems' tests are there"
+            f"{summary.unjudged} of them were not judged here: they are for codeprm score and for "
+            "export. codeprm build takes them after sandbox-runner label, which needs their "
+            "programs and the problems' tests"
         )
     return 0

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,11 +12,12 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from codeprm_jax.files import InputError
-from codeprm_jax.traces.interchange.conversion import ImportOptions, convert, read_record
+from codeprm_jax.traces.interchange.conversion import ImportOptions, read_record
 from codeprm_jax.traces.interchange.export import ExportOptions, build, losses, outgoing
-from codeprm_jax.traces.interchange.form import CARRIED, Foreign, Format, Imported
+from codeprm_jax.traces.interchange.form import CARRIED, Foreign, Imported
 from codeprm_jax.traces.interchange.records import parse, same_json
 from codeprm_jax.traces.trace import Failure, Feedback, StepCounts, Trace
+from tests.traces.foreign_records import OURS, PRM, RELEASE, SHEPHERD, TRL, changed
 
 # Any text that JSON can say, lone surrogates among it.
 texts = st.text(st.characters(exclude_categories=()), max_size=12)
@@ -130,6 +129,7 @@ def our_traces(draw: st.DrawFn) -> Trace:
         steps=tuple(steps),
         outcome=draw(st.none() | st.tuples(st.integers(0, 3), st.just(3))),
         provenance=draw(extras) | {"parent": ["a", 1]},
+        tier=draw(st.none() | texts),
     )
 
 
@@ -175,7 +175,8 @@ def test_ours_comes_back_with_what_is_carried(form: Foreign, target: Any, trace:
         item = outgoing(trace, form, {"p": "Add.\nThen"}, options)
         assert losses(item, form) == []
         record = parse(json.dumps(build([item], form)))
-        assert read_record(record, 1, form) == [trace]
+        (again,) = read_record(record, 1, form)
+        assert again == trace and same_json(again.to_json(), trace.to_json())
 
 
 @given(st.one_of(prm800k_records(), math_shepherd_records()))
@@ -190,56 +191,6 @@ def test_a_foreign_record_survives_a_visit_to_trl(record: dict[str, Any]) -> Non
     (again,) = read_record(parse(json.dumps(visit)), 7, "trl")
     assert again == trace
     assert same_json(build([outgoing(again, form, {}, ExportOptions())], form), record)
-
-
-TRL = {"prompt": "Add.", "completions": ["a", "b"], "labels": [0.25, 1.0]}
-PRM = {
-    "question": {"problem": "Add."},
-    "label": {
-        "steps": [
-            {"completions": [{"text": "a", "rating": 0}], "chosen_completion": 0},
-            {"completions": [{"text": "x", "rating": -1}], "human_completion": "b",
-             "chosen_completion": None},
-            {"completions": [{"text": "c", "rating": -1}, {"text": "d", "rating": 1}],
-             "human_completion": None, "chosen_completion": None},
-            {"completions": [{"text": "e", "rating": 1}], "chosen_completion": 0},
-        ]
-    },
-}  # fmt: skip
-SHEPHERD = {
-    "input": "Add 1 + 1. Step 1: One. ки\nStep 2: It is 1+1 - 0. ки",
-    "label": "Add 1 + 1. Step 1: One. +\nStep 2: It is 1+1 - 0. -",
-    "task": "GSM8K",
-}
-STEP = {
-    "state": "Add.\nThink.",
-    "thought": "Think.",
-    "avg_pass_rate": 0.75,
-    "total_pass_rate_list": [1.0, 0.5],
-    "current_trace_code": "print(1)",
-    "current_trace_train_exe": [{"error": "", "output": "x"}],
-    "saved_flag": False,
-}
-RELEASE = {
-    "ques_id": 4100,
-    "question": "Add.",
-    "label": {"trace_0_steps": [STEP]},
-    "test_reward": 0,
-}
-
-
-def changed(record: Mapping[str, Any], path: str, value: Any) -> dict[str, Any]:
-    """A copy with another value at a.0.b; "drop" takes it away."""
-    record = copy.deepcopy(dict(record))
-    *parents, last = [int(p) if p.isdigit() else p for p in path.split(".")]
-    place: Any = record
-    for parent in parents:
-        place = place[parent]
-    if value == "drop":
-        del place[last]
-    else:
-        place[last] = value
-    return record
 
 
 def test_what_is_read_of_each_form() -> None:
@@ -320,12 +271,6 @@ def test_what_cannot_be_read_is_named(
 def test_json_that_would_change_is_refused(line: str | bytes, message: str) -> None:
     with pytest.raises(InputError, match=message):
         parse(line)
-
-
-OURS = Trace(
-    "bank/a#0", "bank/a", ("Read.", "Print."), "print(1)", Feedback(1, 2),
-    (StepCounts(1, 4, 2.5), StepCounts(0, 2, 0.5)), (1, 3), {"policy": "x"},
-)  # fmt: skip
 
 
 def out_of(trace: Trace, form: Foreign, **options: Any) -> dict[str, Any]:
@@ -422,152 +367,3 @@ def test_a_record_that_was_changed_is_not_restored() -> None:
             read_record(record | {name: value}, 1, "trl")
     again = read_record({k: v for k, v in record.items() if k != CARRIED}, 1, "trl")
     assert again != [OURS]
-
-
-def run(
-    tmp_path: Path, lines: Sequence[str] | Path, source: Format, to: Format, **options: Any
-) -> tuple[Any, list[dict[str, Any]]]:
-    path = lines if isinstance(lines, Path) else tmp_path / "in.jsonl"
-    if not isinstance(lines, Path):
-        path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-    out = tmp_path / "out.jsonl"
-    summary = convert(path, source, out, to, {"bank/a": "Add."}, **options)
-    return summary, [json.loads(line) for line in out.read_text().splitlines()]
-
-
-def test_bad_lines_are_all_named_and_nothing_is_written(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    good = json.dumps(TRL)
-    lines = [good, "{", "", good, '{"prompt": 1}', json.dumps(TRL | {"labels": [True]})]
-    (tmp_path / "out.jsonl").write_text("old")
-    with pytest.raises(InputError, match=r"line 2: not valid JSON.*3 records are bad.*--skip-bad"):
-        run(tmp_path, lines, "trl", "ours")
-    assert [f"line {n}" in caplog.text for n in (1, 2, 3, 5, 6)] == [0, 1, 0, 1, 1]
-    assert (tmp_path / "out.jsonl").read_text() == "old"
-    assert len(list(tmp_path.iterdir())) == 2
-    summary, records = run(tmp_path, lines, "trl", "ours", skip_bad=True)
-    assert (summary.traces, summary.left_out) == (2, 3)
-    assert [r["id"] for r in records] == ["trl/1", "trl/4"]
-
-
-def test_losses_are_counted_over_the_file_and_need_consent(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    lines = [json.dumps(t.to_json()) for t in (OURS, replace(OURS, program="", outcome=None))]
-    with pytest.raises(InputError) as error:
-        run(tmp_path, lines, "ours", "trl")
-    for part in ("feedback (2 of 2 traces)", "outcome (1 of 2", "program (1 of 2", "--carry"):
-        assert part in str(error.value)
-    assert not (tmp_path / "out.jsonl").exists()
-    _, records = run(tmp_path, lines, "ours", "trl", allow_loss=True)
-    assert [set(r) for r in records] == [{"prompt", "completions", "labels"}] * 2
-    assert caplog.text.count("lost, for trl has no place for it") == 1
-    assert caplog.text.count("integer part") == 1
-    run(tmp_path, lines, "ours", "trl", exporting=ExportOptions(carry=True))
-    _, records = run(tmp_path, tmp_path / "out.jsonl", "trl", "ours")
-    assert [json.dumps(r) for r in records] == lines
-
-
-def test_problems_of_the_release_stay_together(tmp_path: Path) -> None:
-    """From a folder, a list and lines; two traces a problem; one of them taken away."""
-    two = changed(RELEASE, "label.trace_1_steps", [STEP | {"saved_flag": True}])
-    problems = [two, two | {"ques_id": 7}, RELEASE]
-    folder = tmp_path / "mc_labels"
-    folder.mkdir()
-    for n, problem in enumerate(problems):
-        (folder / f"{n}.json").write_text(json.dumps(problem, indent=1))
-    (tmp_path / "list.json").write_text(json.dumps(problems))
-    expected = None
-    for source in (folder, tmp_path / "list.json", [json.dumps(p) for p in problems]):
-        summary, traces = run(tmp_path, source, "release", "ours")
-        assert summary.traces == 5 and traces == (expected or traces)
-        expected = traces
-    lines = [json.dumps(t) for t in expected or ()]
-    summary, again = run(tmp_path, lines, "ours", "release")
-    assert again == problems and summary.records == 3 and summary.traces == 5
-    with pytest.raises(InputError, match="its first trace is not there"):
-        run(tmp_path, lines[1:], "ours", "release")
-    with pytest.raises(InputError, match="steps of traces that are not there"):
-        run(tmp_path, lines[:1], "ours", "release")
-    ours = [json.dumps(replace(OURS, id=str(n)).to_json()) for n in range(3)]
-    options = {"exporting": ExportOptions(carry=True)}
-    _, (record,) = run(tmp_path, ours, "ours", "release", **options)
-    assert len(record["label"]) == 3
-    _, traces = run(tmp_path, [json.dumps(record)], "release", "ours")
-    assert [json.dumps(t) for t in traces] == ours
-
-
-def test_a_file_larger_than_memory_is_not_held(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Records are written as they are read; one line may be huge."""
-    import tracemalloc
-
-    path = tmp_path / "in.jsonl"
-    with open(path, "w") as file:
-        for _ in range(4000):
-            file.write(json.dumps(TRL | {"pad": "x" * 5000}) + "\n")
-        file.write(json.dumps(TRL | {"completions": ["y" * 3_000_000, "b"]}) + "\n")
-    tracemalloc.start()
-    summary = convert(path, "trl", tmp_path / "out.jsonl", "ours", {})
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert summary.traces == 4001
-    assert peak < path.stat().st_size // 1.4 < 20_000_000
-
-
-@pytest.mark.parametrize(
-    ("source", "to", "options", "message"),
-    [
-        ("ours", "trl", {"importing": ImportOptions(trials=2)}, "from elsewhere"),
-        ("prm800k", "ours", {"importing": ImportOptions(trials=2)}, "--trials"),
-        ("trl", "ours", {"exporting": ExportOptions(carry=True)}, "forms of others"),
-        ("ours", "release", {"exporting": ExportOptions(hard_labels=0.5)}, "pass rates"),
-        ("ours", "ours", {}, "unknown fields extra"),
-        ("trl", "ours", {"skip_bad": True}, "no record could be used"),
-    ],
-)
-def test_options_that_mean_nothing_are_refused(
-    tmp_path: Path, source: Format, to: Format, options: dict[str, Any], message: str
-) -> None:
-    line = json.dumps(OURS.to_json() | {"extra": 1})
-    with pytest.raises(InputError, match=message):
-        run(tmp_path, [line], source, to, **options)
-    with pytest.raises(InputError, match=r"\[0, 1\)"):
-        ExportOptions(hard_labels=1.0)
-    with pytest.raises(InputError, match="at least 1"):
-        ImportOptions(trials=0)
-
-
-def test_missing_and_empty_files_are_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="holds no record"):
-        run(tmp_path, [], "trl", "ours")
-    with pytest.raises(InputError, match="does not exist"):
-        run(tmp_path, tmp_path / "nowhere.jsonl", "trl", "ours")
-    with pytest.raises(InputError, match="folder"):
-        run(tmp_path, tmp_path, "trl", "ours")
-    with pytest.raises(InputError, match=r"no \.json file"):
-        run(tmp_path, tmp_path, "release", "ours")
-
-
-def test_arrow_reads_what_is_written_for_trl(tmp_path: Path, traces: list[Trace]) -> None:
-    """The reader under the `datasets` library infers TRL's columns, floats as floats."""
-    reader = pytest.importorskip("pyarrow.json")
-    path, out = tmp_path / "labelled.jsonl", tmp_path / "trl.jsonl"
-    path.write_text("".join(json.dumps(t.to_json()) + "\n" for t in traces))
-    statements = {t.problem_id: "Solve it." for t in traces}
-    for options, kind in ((ExportOptions(carry=True), "double"),
-                          (ExportOptions(hard_labels=0.5, carry=True), "bool")):  # fmt: skip
-        convert(path, "ours", out, "trl", statements, exporting=options)
-        table = reader.read_json(out)
-        assert {f.name: str(f.type) for f in table.schema} == {
-            "prompt": "string",
-            "completions": "list<item: string>",
-            "labels": f"list<item: {kind}>",
-            CARRIED: "string",
-        }
-        assert table.num_rows == len(traces)
-    back = tmp_path / "back.jsonl"
-    convert(out, "trl", back, "ours", {})
-    assert back.read_bytes() == path.read_bytes()

@@ -29,6 +29,7 @@ from codeprm_jax.traces.interchange.form import (
     Imported,
     Outgoing,
     Parsed,
+    read_trace,
 )
 from codeprm_jax.traces.interchange.records import (
     Line,
@@ -36,6 +37,7 @@ from codeprm_jax.traces.interchange.records import (
     need_texts,
     read_documents,
     read_lines,
+    same_json,
 )
 from codeprm_jax.traces.trace import StepCounts, Trace
 
@@ -43,7 +45,6 @@ logger = logging.getLogger(__name__)
 
 MOST_NAMED = 100  # bad records that are logged one by one
 _OURS = "codeprm's traces.jsonl"
-_FIELDS = set(Trace("", "", (), "").to_json())
 
 
 @dataclass(frozen=True)
@@ -73,12 +74,14 @@ class Summary:
       traces: written.
       records: written: lines of the output.
       left_out: bad records of the input.
+      unjudged: traces written in our form that lack what `codeprm build` needs.
       lost: what the output's form had no place for -> traces that had it.
     """
 
     traces: int = 0
     records: int = 0
     left_out: int = 0
+    unjudged: int = 0
     lost: Counter[str] = field(default_factory=Counter)
 
 
@@ -110,7 +113,7 @@ def convert(
     if out.is_dir():
         raise InputError(f"{out} is a folder; name a file")
     _check_options(source, to, importing, exporting)
-    run = _Run(path, source, to, statements, importing, exporting, progress)
+    run = _Run(path, source, to, statements, importing, exporting, skip_bad, progress)
     with write_whole(out) as file:
         for record, lost in run.records():
             run.summary.lost.update(lost)
@@ -121,7 +124,7 @@ def convert(
             except ValueError as error:  # a trace made in memory; what is read has no NaN
                 raise InputError(f"{path}: {error}") from error
             run.summary.records += 1
-        run.finish(allow_loss, skip_bad)
+        run.finish(allow_loss)
     return run.summary
 
 
@@ -156,22 +159,24 @@ class _Run:
         statements: Mapping[str, str],
         importing: ImportOptions,
         exporting: ExportOptions,
+        skip_bad: bool,
         progress: Callable[[], Any],
     ) -> None:
         self.path, self.source, self.to = path, source, to
         self.statements, self.importing, self.exporting = statements, importing, exporting
-        self.progress = progress
+        self.skip_bad, self.progress = skip_bad, progress
         self.summary = Summary()
         self.bad = 0
         self.first = ""
         self.seen = 0
-        self.shares = False  # whether labels between 0 and 1 were written for TRL
+        self.kinds: set[str] = set()  # of the labels written for TRL
 
     def records(self) -> Iterator[tuple[dict[str, Any], list[str]]]:
         """Records to write, each with what it loses, once for every trace that loses it."""
         if self.to == "ours":
             for _, trace in self._traces():
                 self.summary.traces += 1
+                self.summary.unjudged += None in (trace.steps, trace.public, trace.outcome)
                 yield trace.to_json(), []
             return
         for where, group in self._groups(self.to):
@@ -183,15 +188,15 @@ class _Run:
             lost = [name for item in group for name in losses(item, self.to)]
             if self.to == "release" and not self.exporting.carry:
                 lost += release.missing(group)
-            shares = self.to == "trl" and any(0 < label < 1 for label in record["labels"])
-            self.shares = self.shares or shares
+            if self.to == "trl":
+                self.kinds.update(_kind(label) for label in record["labels"])
             self.summary.traces += len(group)
             yield record, lost
 
-    def finish(self, allow_loss: bool, skip_bad: bool) -> None:
+    def finish(self, allow_loss: bool) -> None:
         """Raises InputError where nothing may be written; else logs what was left out."""
         summary = self.summary
-        if self.bad and not skip_bad:
+        if self.bad and not self.skip_bad:
             more = "" if self.bad == 1 else f"; {self.bad} records are bad in all"
             raise InputError(f"{self.first}{more}. Nothing was written; --skip-bad leaves them out")
         if not self.seen:
@@ -210,10 +215,15 @@ class _Run:
                     f"in an extra field {CARRIED!r}, --allow-loss leaves it out"
                 )
             logger.warning("lost, for %s has no place for it: %s", self.to, what)
-        if self.shares:
+        if "share" in self.kinds:
             logger.warning(
                 "labels between 0 and 1 are written as they are; TRL's own PRM trainer takes their "
                 "integer part, which is 0: write --hard-labels for it"
+            )
+        if "boolean" in self.kinds and len(self.kinds) > 1:
+            logger.warning(
+                "some traces have booleans for labels and others numbers, which no table holds in "
+                "one column; --hard-labels makes all booleans"
             )
 
     def _traces(self) -> Iterator[tuple[str, Trace]]:
@@ -255,10 +265,18 @@ class _Run:
         self.bad += 1
         if self.bad == 1:
             self.first = f"{where}: {error}"
+        if self.bad == 1 and not self.skip_bad:
+            return  # the error that ends the command names it
         if self.bad <= MOST_NAMED:
             logger.warning("%s: %s", where, error)
         elif self.bad == MOST_NAMED + 1:
             logger.warning("more than %d records are bad; the others are counted", MOST_NAMED)
+
+
+def _kind(label: bool | int | float) -> str:
+    if isinstance(label, bool):
+        return "boolean"
+    return "share" if 0 < label < 1 else "number"
 
 
 def _check_options(
@@ -280,9 +298,11 @@ def _own(record: Mapping[str, Any]) -> Trace:
     for name in ("id", "problem_id", "program"):
         need(record, name, str, _OURS)
     need_texts(record, "thoughts", _OURS)
-    if unknown := sorted(set(record) - _FIELDS):
-        raise InputError(f"unknown fields {listed(unknown)}: they cannot be kept; remove them")
-    return Trace.from_json(record)
+    trace = read_trace(record)
+    kept = trace.to_json()
+    if lost := sorted(n for n in record if n not in kept or not same_json(record[n], kept[n])):
+        raise InputError(f"fields {listed(lost)} hold what a trace cannot keep; remove it")
+    return trace
 
 
 def _import(one: Parsed, number: int, source: Foreign, options: ImportOptions) -> Trace:

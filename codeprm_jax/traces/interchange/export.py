@@ -6,8 +6,9 @@ beside the record as a string of JSON, from which `restore` makes it again.
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,7 @@ from codeprm_jax.traces.interchange.form import (
     Outgoing,
     Parsed,
     Rate,
+    read_trace,
 )
 from codeprm_jax.traces.interchange.records import parse, same_json
 from codeprm_jax.traces.trace import Target, Trace
@@ -100,8 +102,9 @@ def losses(item: Outgoing, to: Foreign) -> list[str]:
         lost.append("program")
     if trace.public:
         lost.append("feedback" + (" (its text is kept)" if to == "release" and not own else ""))
-    rollouts = item.rest if to == "release" else None
-    if trace.steps and (rollouts is None or release.counts_of(rollouts) != trace.steps):
+    with _damage_named([item]):
+        kept = release.counts_of(item.rest) if to == "release" and item.rest is not None else None
+    if trace.steps and kept != trace.steps:
         lost.append("passes and trials of the steps")
     if trace.outcome:
         lost.append("outcome")
@@ -112,7 +115,9 @@ def losses(item: Outgoing, to: Foreign) -> list[str]:
     if set(trace.provenance) - {IMPORTED}:
         lost.append("provenance")
     if imported and not own:
-        if fields := _fields(imported):
+        with _damage_named([item]):
+            fields = _fields(imported)
+        if fields:
             lost.append(f"fields of {imported.format}: {', '.join(fields)}")
         if imported.format == "prm800k" and 0 in imported.labels:
             lost.append("rating 0 (neutral), written as a good step")
@@ -134,7 +139,7 @@ def restore(parsed: Sequence[Parsed], record: Mapping[str, Any], format: Foreign
         try:
             own = parse(one.carried)
             options = ExportOptions(own["target"], own["hard"], True)
-            trace = Trace.from_json(own["trace"])
+            trace = read_trace(own["trace"])
         except (InputError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"field {CARRIED!r} is damaged ({error}); remove it") from error
         items.append(outgoing(trace, format, {trace.problem_id: one.statement}, options))
@@ -153,10 +158,25 @@ def restore(parsed: Sequence[Parsed], record: Mapping[str, Any], format: Foreign
 
 def build(group: Sequence[Outgoing], to: Foreign) -> dict[str, Any]:
     """The record of a group of traces: of one, but in the release's form of one problem."""
-    record = MODULES[to].build_record(group)
+    with _damage_named(group):
+        record: dict[str, Any] = MODULES[to].build_record(group)
     if to != "release" and group[0].carried is not None:
         record[CARRIED] = group[0].carried
     return record
+
+
+@contextlib.contextmanager
+def _damage_named(group: Sequence[Outgoing]) -> Iterator[None]:
+    """What an import has kept may have been edited since: that is an error of the input."""
+    try:
+        yield
+    except (AttributeError, IndexError, KeyError, TypeError) as error:
+        if all(Imported.of(item.trace) is None for item in group):
+            raise
+        raise InputError(
+            f"trace {group[0].trace.id!r}: provenance.imported.rest is damaged "
+            f"({type(error).__name__}: {error}); import it again"
+        ) from error
 
 
 def _kept_labels(

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from codeprm_jax.files import InputError
-from codeprm_jax.traces.trace import StepCounts, Trace
+from codeprm_jax.json_dataclass import read_dataclass
+from codeprm_jax.traces.trace import Feedback, StepCounts, Trace
 
 Foreign = Literal["trl", "prm800k", "math_shepherd", "release"]
 Format = Literal["trl", "prm800k", "math_shepherd", "release", "ours"]
@@ -48,6 +49,8 @@ class Imported:
             found = cls(data["format"], data["statement"], tuple(data["labels"]), data["rest"])
         except (KeyError, TypeError) as error:
             raise InputError(f"trace {trace.id!r}: provenance.imported: {error}") from error
+        if found.format not in get_args(Foreign):
+            raise InputError(f"trace {trace.id!r}: imported from {found.format!r}, an unknown form")
         if not isinstance(found.statement, str) or not isinstance(found.rest, Mapping):
             raise InputError(f"trace {trace.id!r}: provenance.imported is damaged; import it again")
         if len(found.labels) != len(trace.thoughts):
@@ -55,6 +58,9 @@ class Imported:
                 f"trace {trace.id!r} has {len(trace.thoughts)} thoughts, but was imported with "
                 f"{len(found.labels)} labels"
             )
+        for label in found.labels:
+            if not _valid(label, found.format):
+                raise InputError(f"trace {trace.id!r}: {label!r} is no label of {found.format}")
         return found
 
     def to_json(self) -> dict[str, Any]:
@@ -117,6 +123,44 @@ def take_carried(record: dict[str, Any]) -> str | None:
             f"field {CARRIED!r} is not the string that codeprm convert writes; remove or rename it"
         )
     return carried
+
+
+def read_trace(record: Mapping[str, Any]) -> Trace:
+    """A trace of a file that may have been edited. Raises InputError naming trace and trouble."""
+    where = f"trace {record.get('id')!r}"
+    if (public := record.get("public")) is not None:
+        read_dataclass(Feedback, public, f"{where}: public")
+    if (outcome := record.get("outcome")) is not None:
+        read_dataclass(_Outcome, outcome, f"{where}: outcome")
+    try:
+        for step in record.get("steps") or ():
+            counts = read_dataclass(StepCounts, step, f"{where}: steps")
+            if not 0 <= counts.passes <= counts.trials or not 0 <= counts.pass_rate <= 1:
+                raise InputError(f"{where}: impossible counts: {counts}")
+        trace = Trace.from_json(record)
+        trace.to_json()
+    except (TypeError, ValueError, ZeroDivisionError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{where}: malformed field: {error}") from error
+    return trace
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    passes: int
+    trials: int
+    tier: str | None = None
+
+
+def _valid(label: Any, form: Foreign) -> bool:
+    if form == "prm800k":
+        return label is None or (type(label) is int and -1 <= label <= 1)
+    if form == "math_shepherd":
+        return isinstance(label, bool)
+    if isinstance(label, bool):
+        return form == "trl"
+    return isinstance(label, int | float) and 0 <= label <= 1
 
 
 def hard(labels: Sequence[Label], format: str) -> tuple[bool, ...]:
