@@ -205,7 +205,7 @@ class ChatClient:
             except APIStatusError as error:
                 if error.status_code not in PASSING and error.status_code < 500:
                     await self._refuse(sdk, error)
-                problem = f"status {error.status_code}: {self._clean(error.message)}"
+                problem = f"status {error.status_code}: {self._clean(_words(error))}"
                 wanted = _retry_after(error.response.headers)
             except APIConnectionError as error:
                 problem = self._clean(f"{error} {error.__cause__ or ''}".strip())
@@ -300,7 +300,7 @@ class ChatClient:
                 )
         raise InputError(
             f"{config.base_url} refuses the request with status {error.status_code}: "
-            f"{self._clean(error.message)}; {remedy}"
+            f"{self._clean(_words(error))}; {remedy}"
         ) from None
 
     async def _models(self, sdk: AsyncOpenAI) -> str:
@@ -326,6 +326,17 @@ def _forget(connection: _Connection, key: str, task: asyncio.Task[Completion]) -
         del connection.flights[key]
     if not task.cancelled():
         task.exception()  # seen, even where nobody waits any more
+
+
+def _words(error: APIStatusError) -> str:
+    """What a server says is wrong, in any of the usual forms, or all that it sent."""
+    try:
+        said: Any = error.response.json()
+        while isinstance(said, dict):
+            said = next(said[k] for k in ("error", "message", "detail") if said.get(k))
+        return str(said)
+    except (ValueError, StopIteration):
+        return error.response.text or "no reason given"
 
 
 def _count(value: Any) -> int | None:

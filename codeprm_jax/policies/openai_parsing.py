@@ -203,7 +203,10 @@ def fenced_blocks(text: str) -> list[Block]:
 def _plan(items: Sequence[str], done: bool = False, inside: bool = False) -> Plan:
     lines = [_one_line(i) for i in items]
     thoughts = tuple(t for t in lines if t and not _is_done(t))
-    return Plan(thoughts, done or any(map(_is_done, lines)), inside)
+    # An item of which the cut left nothing shortened no thought.
+    return Plan(
+        thoughts, done or any(map(_is_done, lines)), inside and lines[-1:] == [*thoughts][-1:]
+    )
 
 
 def _json_list(text: str) -> list[str] | None:

@@ -359,6 +359,26 @@ def test_what_cannot_pass_is_an_error_at_once(
     assert len(server.bodies) == 1
 
 
+@pytest.mark.parametrize(
+    "reply",
+    [
+        JSONResponse({"error": {"message": "too long"}}, 400),
+        JSONResponse({"error": "too long"}, 400),
+        JSONResponse({"detail": "too long"}, 400),
+        JSONResponse({"object": "error", "message": "too long"}, 400),
+        JSONResponse({"detail": [{"msg": "too long"}]}, 400),
+        JSONResponse({"why": "too long"}, 400),
+        PlainTextResponse("too long", 400),
+    ],
+)
+def test_what_a_server_says_is_repeated_in_all_its_forms(
+    server: FakeServer, reply: Response
+) -> None:
+    server.replies = [reply]
+    with pytest.raises(InputError, match=r"status 400: .*too long.*; change the setting"):
+        run(settings(server), lambda p: p.propose(PROPOSE))
+
+
 def test_an_address_without_the_api_is_named(server: FakeServer) -> None:
     config = settings(server, base_url=server.url.removesuffix("/v1"))
     with pytest.raises(InputError, match="ends in /v1"):

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codeprm_jax.policies.openai_parsing import (
+    Plan,
     fenced,
     numbered,
     parse_plan,
@@ -79,6 +80,7 @@ def test_done_within_a_thought_is_a_word() -> None:
 
 def test_a_cut_is_seen_only_within_the_last_thought() -> None:
     assert parse_plan("1. Read.\n2. Ad").open
+    assert parse_plan("1. Read.\n2.") == Plan(("Read.",))
     for text in (
         "1. Read.\n2. Add.\n\nThis takes",
         "1. Read.\n```python\nx =",
