@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import subprocess
+import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
@@ -593,3 +595,8 @@ def test_errors_are_not_cached(server: FakeServer, tmp_path: Path) -> None:
 def test_bad_settings_are_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         OpenAIPolicy(OpenAIConfig(**{"model": "m", **change}))
+
+
+def test_settings_load_no_sdk() -> None:
+    code = "import codeprm_jax.policies.openai_config, sys; sys.exit('openai' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0
