@@ -32,6 +32,7 @@ reference is the first solution that is Python 3.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +135,7 @@ def _problem(
     solutions = contest.optional_text(record, "solutions", where)
     try:
         entry_point, pairs = _tests(tests)
-        pairs = contest.distinct(pairs)
+        pairs = contest.distinct(pairs, partial(tally.remark, problem_id))
         public, private = contest.halves(pairs)
         problem = contest.make_problem(
             problem_id=problem_id,

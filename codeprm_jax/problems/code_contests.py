@@ -20,6 +20,7 @@ Python 3 solution.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,9 +68,10 @@ def _problem(
         for name in ("input_file", "output_file"):
             if contest.optional_text(record, name, where):
                 raise UnusableError("input or output through a file")
-        public = contest.distinct(_pairs(record, "public_tests", where))
+        remark = partial(tally.remark, problem_id)
+        public = contest.distinct(_pairs(record, "public_tests", where), remark)
         hidden = _pairs(record, "private_tests", where) + _pairs(record, "generated_tests", where)
-        pairs = contest.distinct(public + hidden)
+        pairs = contest.distinct(public + hidden, remark)
         problem = contest.make_problem(
             problem_id=problem_id,
             source="code_contests",

@@ -24,7 +24,8 @@ with one test has it as a private one. Difficulty is that of the rating.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,8 @@ from codeprm_jax.problems.selection import ALL, Selection, band_of_rating
 
 SOURCE = "Codeforces"
 MOST_PUBLIC = 15  # of the release
+
+Remark = Callable[[str], None]
 
 _MANY_ANSWERS = re.compile(
     r"\bany (?:one )?of (?:them|these|those|the (?:answers|solutions|possible))"
@@ -98,7 +101,13 @@ def _problem(
     if not selection.wants(problem_id, band_of_rating(rating), rating=rating):
         return None
     try:
-        problem = make(record, where, problem_id, band_of_rating(rating))
+        problem = make(
+            record,
+            where,
+            problem_id,
+            band_of_rating(rating),
+            partial(tally.remark, problem_id),
+        )
     except UnusableError as reason:
         tally.leave_out(problem_id, reason)
         return None
@@ -107,7 +116,9 @@ def _problem(
     return problem
 
 
-def _of_release(record: dict[str, Any], where: str, problem_id: str, difficulty: str) -> Problem:
+def _of_release(
+    record: dict[str, Any], where: str, problem_id: str, difficulty: str, remark: Remark
+) -> Problem:
     statement = field(record, "full_description", str, where, SOURCE)
     title = contest.optional_text(record, "name", where)
     code = contest.optional_text(record, "code", where)
@@ -117,7 +128,7 @@ def _of_release(record: dict[str, Any], where: str, problem_id: str, difficulty:
         pairs += contest.text_pairs(tests.get("inputs"), tests.get("outputs"), name)
     if accepts_many_answers(statement):
         raise UnusableError("a text that accepts more than one answer")
-    public, private = contest.halves(contest.distinct(pairs), MOST_PUBLIC)
+    public, private = contest.halves(contest.distinct(pairs, remark), MOST_PUBLIC)
     reference = as_module(code, None) if code.strip() else None
     return contest.make_problem(
         problem_id=problem_id,
@@ -131,7 +142,9 @@ def _of_release(record: dict[str, Any], where: str, problem_id: str, difficulty:
     )
 
 
-def _of_open_r1(record: dict[str, Any], where: str, problem_id: str, difficulty: str) -> Problem:
+def _of_open_r1(
+    record: dict[str, Any], where: str, problem_id: str, difficulty: str, remark: Remark
+) -> Problem:
     texts = {
         name: contest.optional_text(record, name, where)
         for name in ("title", "input_format", "output_format", "note")
@@ -145,9 +158,9 @@ def _of_open_r1(record: dict[str, Any], where: str, problem_id: str, difficulty:
         raise UnusableError("interaction")
     if contest.optional_text(record, "input_mode", where) not in ("", "stdio"):
         raise UnusableError("input or output through a file")
-    examples = contest.distinct(contest.example_pairs(record.get("examples"), "examples"))
+    examples = contest.distinct(contest.example_pairs(record.get("examples"), "examples"), remark)
     official = contest.example_pairs(record["official_tests"], "official_tests")
-    pairs = contest.distinct(examples + official)
+    pairs = contest.distinct(examples + official, remark)
     return contest.make_problem(
         problem_id=problem_id,
         source="codeforces",

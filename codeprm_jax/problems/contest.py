@@ -2,7 +2,7 @@
 
 Tests. Two tests with the same input are one; where their outputs differ, more than one answer is
 right, and the problem cannot be judged by comparison. A test whose input or output is longer than
-MAX_TEST_KIB is passed over.
+MAX_TEST_KIB is passed over, and a warning counts the problems that have some.
 
 Comparing. Whole programs: all white space alike ("tokens"), as most contests do it; where some
 expected output holds a number with a decimal point, numbers may differ by 1e-6, absolute or
@@ -20,7 +20,7 @@ import json
 import logging
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +77,9 @@ class Tally:
 
     def remark(self, problem_id: str, remark: str) -> None:
         """Counts a problem that is loaded, but not as others are."""
-        self._remarks.setdefault(remark, []).append(problem_id)
+        ids = self._remarks.setdefault(remark, [])
+        if ids[-1:] != [problem_id]:
+            ids.append(problem_id)
 
     def warn(self, kept: int) -> None:
         """Logs both as warnings, with the first ids of each reason; nothing where there is none."""
@@ -145,8 +147,11 @@ def make_problem(
     return Problem(head, PrivateTests(private_tests), tuple(references))
 
 
-def distinct(pairs: Iterable[Pair]) -> list[Pair]:
+def distinct(pairs: Iterable[Pair], remark: Callable[[str], None]) -> list[Pair]:
     """The tests without those that are too long, and without repetitions, in their order.
+
+    Args:
+      remark: called if some are too long.
 
     Raises:
       UnusableError: one input with two outputs, or values nested too deeply.
@@ -154,6 +159,7 @@ def distinct(pairs: Iterable[Pair]) -> list[Pair]:
     found: dict[str, Pair] = {}
     for pair in pairs:
         if max(map(_kib, pair)) > MAX_TEST_KIB:
+            remark(f"tests of more than {MAX_TEST_KIB} KiB, which are passed over")
             continue
         before = found.setdefault(_input_key(pair[0]), pair)
         if before is not pair and _output_key(before[1]) != _output_key(pair[1]):

@@ -21,6 +21,7 @@ with tests that cannot be read or are too long, and with one input and two outpu
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -74,8 +75,10 @@ def _problem(
         if types not in ({"stdin"}, {"functional"}):
             raise UnusableError("tests that are not all of type stdin or all functional")
         entry_point = _function_name(metadata_text) if types == {"functional"} else None
-        public = contest.distinct(_pairs(public_cases, "public_test_cases", entry_point))
-        pairs = contest.distinct(public + _pairs(private_cases, "private_test_cases", entry_point))
+        remark = partial(tally.remark, problem_id)
+        public = contest.distinct(_pairs(public_cases, "public_test_cases", entry_point), remark)
+        hidden = _pairs(private_cases, "private_test_cases", entry_point)
+        pairs = contest.distinct(public + hidden, remark)
         problem = contest.make_problem(
             problem_id=problem_id,
             source="livecodebench",
