@@ -18,6 +18,7 @@ from codeprm_jax.problems import (
     apps,
     code_contests,
     codeforces,
+    evalplus,
     humaneval,
     livecodebench,
     mbpp,
@@ -166,7 +167,9 @@ class Source:
 SOURCES: dict[str, Source] = {
     "bank": Source(_load_bank),
     "humaneval": Source(_then_select(humaneval.load)),
+    "humanevalplus": Source(evalplus.load_humaneval_plus),
     "mbpp": Source(_then_select(mbpp.load)),
+    "mbppplus": Source(evalplus.load_mbpp_plus),
     "apps": Source(apps.load, tuple(apps.BANDS), split=True),
     "code_contests": Source(code_contests.load, rated=True, split=True),
     "codeforces": Source(codeforces.load, rated=True, split=True),
