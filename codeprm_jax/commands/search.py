@@ -33,7 +33,9 @@ def main(
       model: run directory of a training (RUN@best: its best checkpoint), model directory, or the
         address of a server, such as http://127.0.0.1:8000.
       out: folder for results.jsonl and summary.json.
-      problems: bank, humaneval:PATH, mbpp:PATH or file:PATH.
+      problems: bank, or SOURCE:PATH of humaneval, humanevalplus, mbpp, mbppplus, apps,
+        code_contests, codeforces, livecodebench, or file; after it may stand which ones, as in
+        apps:PATH?difficulty=interview&limit=100; docs/problems.md has all.
       data: dataset the model was trained on; separates seen from unseen problems in the summary.
       benchmark: budget, repeats and seed.
       right_probability: of the mutation policy: that a drawn step is right.

@@ -10,9 +10,9 @@ read; which one a record has is told by its fields.
   `test_list`, `test_imports`. Nothing is run to load them.
 * With `base_input` and `plus_input`: the releases HumanEvalPlus.jsonl.gz and MbppPlus.jsonl.gz.
   Fields: `task_id`, `prompt`, `entry_point`, `canonical_solution`, `base_input`, `plus_input`,
-  `atol`, and `assertion` for MBPP+. They hold no expected values: loading runs the canonical
-  solutions in the sandbox, one after another. That takes about a minute for all and needs a machine
-  that offers isolation; `codeprm problems export` once, and `file:PATH` from then on, saves it.
+  `atol`, and `assertion` for MBPP+. They hold no expected values: every load runs the canonical
+  solutions on all inputs in the sandbox, one after another, and needs a machine that offers
+  isolation; `codeprm problems export` once, and `file:PATH` from then on, saves that.
   JSON has no tuples, sets or complex numbers: the arguments of MBPP+ get the types that the literal
   arguments of `assertion` have.
 

@@ -7,7 +7,8 @@
               ends included ("1200", "800-1600")
   split       "train", "test", …: of a folder, the subfolder or the files whose name begins with it
   limit       at most so many problems, the first of those that fit and can be used
-  ids         one or more, by commas, with or without what stands before the first "/"
+  ids         one or more, by commas, with or without what stands before the first "/"; an id that
+              holds a "," or "&" itself cannot be named here
 
 Any other key, a key without a value or one given twice is an error.
 """
