@@ -2,7 +2,9 @@
 
 Other judges import half the standard library before a solution, and call a method of `class
 Solution`. Here a program is a complete module that defines the entry point, so the imports that are
-missing are put in front, and the method gets a function of its name.
+missing are put in front. The methods of `Solution` become functions where they use `self` for
+nothing but calls of each other: only then can steps be cut from what they do. Where they do more,
+the class stays, and a function calls its method.
 """
 
 from __future__ import annotations
@@ -48,8 +50,9 @@ def as_module(code: str, entry_point: str | None) -> str | None:
     if entry_point is not None and entry_point not in _defined(module.body):
         if not any(entry_point in _defined(s.body) for s in _solutions(module)):
             return None
-        code += (
-            f"\n\ndef {entry_point}(*args, **kwargs):\n"
+        functions = _without_class(module)
+        code = functions or (
+            f"{code}\n\ndef {entry_point}(*args, **kwargs):\n"
             f"    return Solution().{entry_point}(*args, **kwargs)\n"
         )
     return imports + code
@@ -80,6 +83,72 @@ def function_starter(code: str, entry_point: str) -> str:
 
 def _solutions(module: ast.Module) -> list[ast.ClassDef]:
     return [s for s in module.body if isinstance(s, ast.ClassDef) and s.name == "Solution"]
+
+
+def _without_class(module: ast.Module) -> str | None:
+    """The module with the methods of `Solution` as functions; None where that is not the same."""
+    place, solution = next(
+        (i, s)
+        for i, s in enumerate(module.body)
+        if isinstance(s, ast.ClassDef) and s.name == "Solution"
+    )
+    methods = [s for s in solution.body if isinstance(s, ast.FunctionDef)]
+    names = {m.name for m in methods}
+    others = [s for s in module.body if s is not solution]
+    others += [s for m in methods for s in m.body]
+    uses = {n.id for n in ast.walk(module) if isinstance(n, ast.Name)} | {
+        n.arg for n in ast.walk(module) if isinstance(n, ast.arg)
+    }
+    if (
+        len(methods) < len(solution.body) - (ast.get_docstring(solution) is not None)
+        or len(names) < len(methods)
+        or solution.decorator_list
+        or any(m.decorator_list or not m.args.args or m.args.posonlyargs for m in methods)
+        or any(ast.unparse(base) != "object" for base in solution.bases)
+        or solution.keywords
+        # A name of a method that means something else somewhere, or the class by its name.
+        or names & (uses | set(dir(builtins)) | _bound(others))
+        or "Solution" in uses
+    ):
+        return None
+    for method in methods:
+        own = method.args.args.pop(0).arg
+        if method.args.kwonlyargs or len(method.args.defaults) > len(method.args.args):
+            return None
+        if any(isinstance(n, ast.arg) and n.arg == own for n in ast.walk(method)):
+            return None
+        caller = _CallsByName(own, names)
+        method.body = [caller.visit(s) for s in method.body]
+        if any(isinstance(n, ast.Name) and n.id == own for n in ast.walk(method)):
+            return None
+    module.body[place : place + 1] = methods
+    return ast.unparse(ast.fix_missing_locations(module)) + "\n"
+
+
+class _CallsByName(ast.NodeTransformer):
+    """`self.name` of a method becomes `name`."""
+
+    def __init__(self, own: str, names: set[str]) -> None:
+        self.own, self.names = own, names
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
+        value = self.visit(node.value)
+        is_own = isinstance(value, ast.Name) and value.id == self.own
+        if is_own and node.attr in self.names and isinstance(node.ctx, ast.Load):
+            return ast.Name(node.attr, ast.Load())
+        return ast.Attribute(value, node.attr, node.ctx)
+
+
+def _bound(body: list[ast.stmt]) -> set[str]:
+    """The names that definitions and imports bind, anywhere in a body."""
+    names: set[str] = set()
+    for node in (n for statement in body for n in ast.walk(statement)):
+        match node:
+            case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+                names.add(name)
+            case ast.Import(names=aliases) | ast.ImportFrom(names=aliases):
+                names |= {a.asname or a.name.partition(".")[0] for a in aliases}
+    return names
 
 
 def _defined(body: list[ast.stmt]) -> frozenset[str]:

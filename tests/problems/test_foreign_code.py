@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -31,12 +32,58 @@ def test_what_is_bound_needs_no_import(code: str) -> None:
     assert as_module(code, "f") == code
 
 
-def test_a_method_gets_a_function_of_its_name() -> None:
-    module = as_module("class Solution(object):\r\n    def f(self, x):\r\n        return x", "f")
+METHODS = """class Solution(object):
+    def f(self, x: int) -> int:
+        if x <= 1:
+            return self.end(x)
+        return self.f(x - 1) + x
+
+    def end(this, x):
+        return x
+"""
+
+
+def _call(module: str | None, *arguments: object) -> object:
     assert module is not None and "\r" not in module
-    names: dict[str, object] = {}
+    names: dict[str, Any] = {}
     exec(module, names)
-    assert names["f"](3) == 3  # type: ignore[operator]
+    return names["f"](*arguments)
+
+
+def test_methods_become_functions() -> None:
+    module = as_module(METHODS.replace("\n", "\r\n"), "f")
+    assert module == (
+        "def f(x: int) -> int:\n    if x <= 1:\n        return end(x)\n    return f(x - 1) + x\n\n"
+        "def end(x):\n    return x\n"
+    )
+    assert _call(module, 4) == 10
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("x <= 1", "self.__class__ and x <= 1"),
+        ("return self.end(x)", "self.kept = x\n            return self.kept"),
+        ("return self.end(x)", "end = 1\n            return end"),
+        ("return self.end(x)", "import end\n            return x"),
+        ("return self.end(x)", "return Solution().end(x)"),
+        ("    def f", "    base = 0\n    def f"),
+        ("class Solution(object)", "import abc\nclass Solution(abc.ABC)"),
+        ("    def end", "    @staticmethod\n    def end"),
+        ("end", "len"),
+        ("class", "end = 3\nclass"),
+        ("class", "def end():\n    pass\nclass"),
+        ("end(this, x)", "end(this, x, *, y=0)"),
+        ("return x\n", "return (lambda this: this)(x)\n"),
+    ],
+)
+def test_a_class_that_is_more_than_its_methods_stays(old: str, new: str) -> None:
+    code = METHODS.replace(old, new)
+    assert code != METHODS
+    module = as_module(code, "f")
+    assert module is not None and module.startswith(code)
+    if "import end" not in code and "staticmethod" not in code:
+        assert _call(module, 4) == 10
 
 
 @pytest.mark.parametrize(
