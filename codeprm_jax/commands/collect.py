@@ -25,7 +25,9 @@ def main(
 
     Args:
       out: traces.jsonl to write.
-      problems: bank, humaneval:PATH, mbpp:PATH or file:PATH.
+      problems: bank, or SOURCE:PATH of humaneval, humanevalplus, mbpp, mbppplus, apps,
+        code_contests, codeforces, livecodebench, or file; after it may stand which ones, as in
+        apps:PATH?difficulty=interview&limit=100; docs/problems.md has all.
       policy: who writes thoughts and programs. mutation: the simulated generator.
       rollouts: complete traces a problem.
       min_trials: rollouts through every prefix of those traces.

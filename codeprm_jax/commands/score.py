@@ -46,7 +46,9 @@ def main(
       model: run or model directory (RUN@best or RUN@300: another checkpoint than the newest), or
         the address of a server, such as http://127.0.0.1:8000.
       out: JSON Lines file.
-      problems: where the statements come from: bank, humaneval:PATH, mbpp:PATH or file:PATH. An
+      problems: where the statements come from: bank, or SOURCE:PATH of humaneval, humanevalplus,
+        mbpp, mbppplus, apps, code_contests, codeforces, livecodebench, or file; after it may stand
+        which ones, as in apps:PATH?difficulty=interview&limit=100; docs/problems.md has all. An
         imported trace (codeprm convert) whose problem is not there has its own.
       view: what the model reads; default the fullest that it was trained to read.
       engine: how a model in this process is computed.
