@@ -13,15 +13,17 @@ problem; every other line is a round of a search over all problems, in order:
     {"repeat": 0, "round": 2, "traces": [{"problem", "thoughts", "program", "feedback"}, …],
      "scored": [4, 7, …]}
 
-`traces` are the round's attempts as they were drawn, one a problem that is still unsolved: what a
-search that prunes would score, thoughts alone, before a program is written. `scored` numbers those
-that failed and went to the scorer in one call, in its order: what GVR scores, with feedback. The
-call is made at the beginning of the next round.
+A round is the n-th attempt of every search that has one. Searches run side by side and their
+scorer makes batches of what is at hand; here, what it was asked is put in an order that does not
+depend on the machine. `traces` are the round's attempts as they were drawn: what a search that
+prunes would score, thoughts alone, before a program is written. `scored` numbers those that failed
+and were scored: what GVR scores, with feedback.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import gzip
 import json
 import os
@@ -31,33 +33,32 @@ from pathlib import Path
 from typing import Any
 
 from codeprm_jax.data.layout import StepInput, View
+from codeprm_jax.files import stable_seed
 from codeprm_jax.policies.mutation import MutationPolicy
-from codeprm_jax.policies.policy import (
-    ImplementRequest,
-    Policy,
-    ProposeRequest,
-    RefineRequest,
-    Text,
-    Thoughts,
-)
+from codeprm_jax.policies.policy import Policy
 from codeprm_jax.problems.loading import load_chains, load_problems
 from codeprm_jax.problems.problem import PublicProblem
 from codeprm_jax.scoring.engine import StepScorer
 from codeprm_jax.scoring.scorer import Scorer
-from codeprm_jax.search.best_of_n import SearchConfig, best_of_n
-from codeprm_jax.search.execution import PublicExecutor
-from codeprm_jax.search.refine import LowestScore
+from codeprm_jax.search.arms import GVR_PRM, run_arm
+from codeprm_jax.search.events import EventLog
+from codeprm_jax.search.execution import Execution
+from codeprm_jax.search.generation import Generation
+from codeprm_jax.search.ledger import Budget
+from codeprm_jax.search.scoring import open_scoring
+from codeprm_jax.search.search import Search
 from codeprm_jax.traces.trace import Feedback
 from sandbox_runner.pool import Pool
 
 FORMAT = 1
 REPEATS = 8  # as the quickstart on the bank
 SEED = 1
+BUDGET = Budget(8)
 
 
 @dataclass(frozen=True)
 class Workload:
-    """A recorded file: `rounds[i]` are the attempts of a round, `scored[i]` which of them failed.
+    """A recorded file: `rounds[i]` are the attempts of a round, `scored[i]` which were scored.
 
     Attributes:
       facts: the header without the statements.
@@ -77,52 +78,23 @@ class Workload:
         "thoughts": every attempt, as it is drawn. Other views: the attempts that failed. Problems
         are taken at equal distances.
         """
+        return [call for _, call in self._calls(view, problems) if call]
+
+    def searches(self, view: View, problems: int | None = None) -> list[list[StepInput]]:
+        """The same traces by the search that asks for them, one after the other."""
+        found: dict[tuple[int, str], list[StepInput]] = {}
+        for repeat, call in self._calls(view, problems):
+            for item in call:
+                found.setdefault((repeat, item.statement), []).append(item)
+        return list(found.values())
+
+    def _calls(self, view: View, problems: int | None) -> Iterator[tuple[int, list[StepInput]]]:
         count = len(self.statements)
         chosen = min(problems or count, count)
         some = {self.statements[i * count // chosen] for i in range(chosen)}
-        calls = self.rounds
-        if view != "thoughts":
-            calls = [[r[i] for i in s] for r, s in zip(self.rounds, self.scored, strict=True)]
-        calls = [[item for item in call if item.statement in some] for call in calls]
-        return [call for call in calls if call]
-
-
-class Recorder:
-    """Policy, executor and scorer of a search, each passed on to the real one and written down."""
-
-    def __init__(self, policy: Policy, executor: PublicExecutor, scorer: Scorer) -> None:
-        self._policy, self._executor, self._scorer = policy, executor, scorer
-        self.name, self.view, self.fingerprint = policy.name, scorer.view, scorer.fingerprint
-        self.rounds: list[dict[str, Any]] = []
-        self._drawn: list[tuple[str, tuple[str, ...], str]] = []
-
-    def propose(self, requests: Sequence[ProposeRequest]) -> list[Thoughts]:
-        return self._policy.propose(requests)
-
-    def refine(self, requests: Sequence[RefineRequest]) -> list[Text]:
-        return self._policy.refine(requests)
-
-    def implement(self, requests: Sequence[ImplementRequest]) -> list[Text]:
-        programs = self._policy.implement(requests)
-        pairs = list(zip(requests, programs, strict=True))
-        self._drawn = [(r.problem.statement, r.thoughts, p.text) for r, p in pairs]
-        traces = [
-            {"problem": r.problem.id, "thoughts": list(r.thoughts), "program": p.text}
-            for r, p in pairs
-        ]
-        self.rounds.append({"round": len(self.rounds), "traces": traces, "scored": []})
-        return programs
-
-    def run(self, programs: Sequence[tuple[PublicProblem, str]]) -> list[Feedback]:
-        found = self._executor.run(programs)
-        for trace, feedback in zip(self.rounds[-1]["traces"], found, strict=True):
-            trace["feedback"] = feedback.to_json()
-        return found
-
-    def score_each(self, inputs: Sequence[StepInput], view: View | None = None) -> Any:
-        drawn = [self._drawn.index((i.statement, i.thoughts, i.program)) for i in inputs]
-        self.rounds[-1]["scored"] = drawn
-        return self._scorer.score_each(inputs, view)
+        for repeat, traces, scored in zip(self.repeats, self.rounds, self.scored, strict=True):
+            given = traces if view == "thoughts" else [traces[i] for i in scored]
+            yield repeat, [item for item in given if item.statement in some]
 
 
 def record(
@@ -132,25 +104,63 @@ def record(
     problems = load_problems(source)
     policy = MutationPolicy(load_chains(source, problems))
     public = [p.public for p in problems]
-    config = SearchConfig()
     yield {
         "format": FORMAT,
         "source": source.partition(":")[0],
         "policy": policy.name,
         "scorer": f"{scorer.fingerprint}, reads {scorer.view}",
-        "search": asdict(config),
+        "search": {"arm": asdict(GVR_PRM), "budget": asdict(BUDGET)},
         "seed": seed,
         "statements": {p.id: p.statement for p in public},
     }
     # The bank's programs are this project's own.
     with Pool(workers, allow_weak_isolation=source == "bank") as pool:
-        executor = PublicExecutor(pool)
         for repeat in range(repeats):
-            recorder = Recorder(policy, executor, scorer)
-            chooser = LowestScore(recorder)
-            best_of_n(public, recorder, recorder, chooser, config, seed * 1_000_003 + repeat)
-            for line in recorder.rounds:
-                yield {"repeat": repeat, **line}
+            searches = asyncio.run(_search(public, policy, pool, scorer, seed, repeat))
+            for number in range(max(len(s.attempts) for s in searches)):
+                left = [s for s in searches if len(s.attempts) > number]
+                attempts = [(s.problem.id, s.attempts[number]) for s in left]
+                yield {
+                    "repeat": repeat,
+                    "round": number,
+                    "traces": [
+                        {
+                            "problem": problem_id,
+                            "thoughts": list(a.thoughts),
+                            "program": a.program,
+                            "feedback": a.feedback.to_json(),
+                        }
+                        for problem_id, a in attempts
+                    ],
+                    "scored": [i for i, (_, a) in enumerate(attempts) if a.scores is not None],
+                }
+
+
+async def _search(
+    problems: Sequence[PublicProblem],
+    policy: Policy,
+    pool: Pool,
+    scorer: Scorer,
+    seed: int,
+    repeat: int,
+) -> list[Search]:
+    """A search on each problem, seeded as the benchmark of `codeprm search` seeds it."""
+    with Execution(pool) as execution:
+        async with open_scoring(scorer) as scoring:
+            searches = [
+                Search(
+                    p,
+                    stable_seed("search", seed, repeat, p.id),
+                    BUDGET,
+                    Generation(policy),
+                    execution,
+                    EventLog(),
+                    scoring,
+                )
+                for p in problems
+            ]
+            await asyncio.gather(*(run_arm(GVR_PRM, s) for s in searches))
+    return searches
 
 
 def write(path: Path, lines: Iterator[dict[str, Any]]) -> None:

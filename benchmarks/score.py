@@ -12,7 +12,8 @@ Peers, through transformers' AutoModelForTokenClassification with the weights of
 (b) all traces of the workload at once, sorted by length and padded, with the best of several batch
     sizes; (c) the same after equal traces were taken out.
 They get token ids ready-made; ours tokenises, and sees the calls one after another as the search
-made them. Padding stands behind a trace, so a causal model needs no mask: PyTorch's fastest path.
+made them, or many searches side by side, each asking when it has its answer, through the batcher.
+Padding stands behind a trace, so a causal model needs no mask: PyTorch's fastest path.
 
 Ours is measured whole and with its parts turned off one after another: prefixes and memo
 ("reuse"), packing, length buckets. Every measurement begins with nothing remembered. Runs take
@@ -22,12 +23,13 @@ turns; medians are reported. float32 on a CPU, bfloat16 on a GPU.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
@@ -48,6 +50,7 @@ from codeprm_jax.data.layout import VIEWS, Example, Layout, LayoutConfig, StepIn
 from codeprm_jax.data.tokenizer import Tokenizer, load_tokenizer, train_tokenizer
 from codeprm_jax.model.config import ModelConfig
 from codeprm_jax.model.shapes import QWEN25_CODER
+from codeprm_jax.scoring.batcher import Batcher
 from codeprm_jax.scoring.engine import StepScorer
 from codeprm_jax.training.model_directory import write_prm_config
 
@@ -170,6 +173,10 @@ def measure_case(
     contestants["ours, all at once"] = Contestant(
         lambda: score_calls(ours, [inputs], []), len(inputs), lambda: forget(ours)
     )
+    searches = workload.searches(view, shape.problems)
+    contestants["ours, in searches"] = Contestant(
+        lambda: score_searches(ours, searches, inputs), len(inputs), lambda: forget(ours)
+    )
     programs = ours.warm_up()
     for contestant in contestants.values():  # once unmeasured
         contestant.measure()
@@ -186,7 +193,12 @@ def measure_case(
     assert compiled == 0, f"{compiled} programs were compiled after warm_up"
     difference = max(
         float(np.abs(a - b).max())
-        for name in ("ours", "ours, all at once", *(n for n in scorers if n != "no buckets"))
+        for name in (
+            "ours",
+            "ours, all at once",
+            "ours, in searches",
+            *(n for n in scorers if n != "no buckets"),
+        )
         for a, b in zip(results[name], expected, strict=True)
     )
     assert difference < TOLERANCE, difference
@@ -212,12 +224,16 @@ def measure_case(
         "prefix_tree_tokens": tree_tokens(examples),
         "traces_per_second": round(rates["ours"], 1),
         "all_at_once": round(rates["ours, all at once"], 1),
+        "in_searches": round(rates["ours, in searches"], 1),
+        "searches": len(searches),
         "ablations": {n: round(rates[n], 1) for n in scorers if n != "ours"},
         "peers": {n: round(r, 2) for n, r in rates.items() if n.startswith("(")},
         "peer_batch_tokens": budget,
         "peer_seconds_by_batch_tokens": {k: round(v, 2) for k, v in seconds.items()},
         "padded_sample": len(sample),
-        "ratios": {n[:3]: round(rates["ours"] / r, 2) for n, r in rates.items() if n[0] == "("},
+        "ratios": ratios(rates, "ours"),
+        "ratios_in_searches": ratios(rates, "ours, in searches"),
+        "ratios_all_at_once": ratios(rates, "ours, all at once"),
         "call_milliseconds": percentiles(latencies),
         "single_trace_milliseconds": percentiles(single),
         "programs": programs,
@@ -226,6 +242,11 @@ def measure_case(
         "largest_difference": float(f"{difference:.1e}"),
         "logits_std": round(float(logits.std()), 2),
     } | (gpu_figures(shape, examples, rates) if GPU else {})
+
+
+def ratios(rates: Mapping[str, float], ours: str) -> dict[str, float]:
+    """How many times as fast as each peer."""
+    return {n[:3]: round(rates[ours] / rate, 2) for n, rate in rates.items() if n[0] == "("}
 
 
 # Ours.
@@ -264,6 +285,28 @@ def score_calls(
         latencies.append(time.perf_counter() - began)
         scores += [f.scores for f in found]
     return scores
+
+
+def score_searches(
+    scorer: StepScorer, searches: Sequence[Sequence[StepInput]], inputs: Sequence[StepInput]
+) -> list[np.ndarray]:
+    """All searches side by side, as `codeprm search` runs them: each asks when it has its answer.
+
+    Returns the scores in the order of `inputs`.
+    """
+    scores: dict[int, np.ndarray] = {}
+
+    async def search(batcher: Batcher, name: str, traces: Sequence[StepInput]) -> None:
+        for trace in traces:
+            (found,) = await batcher.score_each([trace], name)
+            scores[id(trace)] = found.scores  # type: ignore[union-attr]
+
+    async def run() -> None:
+        async with Batcher(scorer) as batcher:
+            await asyncio.gather(*(search(batcher, str(i), s) for i, s in enumerate(searches)))
+
+    asyncio.run(run())
+    return [scores[id(item)] for item in inputs]
 
 
 def single_latencies(scorer: StepScorer, inputs: Sequence[StepInput], count: int) -> list[float]:

@@ -23,7 +23,7 @@ FILE = BENCHMARKS / "data" / "gvr_bank.jsonl.gz"
 class AlwaysFirst:
     """Finds every step equally bad. What a search draws first does not depend on its scorer."""
 
-    fingerprint, view = "always first", "thoughts"
+    fingerprint, view, max_tokens = "always first", "thoughts", 1024
 
     def score_each(self, inputs: Sequence[StepInput], view: View | None = None) -> Any:
         return [StepScores(np.zeros(len(i.thoughts)), 0) for i in inputs]
@@ -48,7 +48,7 @@ def lines() -> list[dict[str, Any]]:
 def test_a_round_holds_the_unsolved_and_scores_what_failed(lines: list[dict[str, Any]]) -> None:
     header, *rounds = lines
     assert FILE.stat().st_size < 150_000
-    budget = header["search"]["max_executions"]
+    budget = header["search"]["budget"]["amount"]
     before: dict[str, Any] = {}
     for line in rounds:
         problems = [t["problem"] for t in line["traces"]]

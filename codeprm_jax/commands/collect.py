@@ -4,32 +4,28 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+import tyro
 
 from codeprm_jax.commands.judging import open_pool
 from codeprm_jax.commands.oracle import digest_of_tests, open_oracle
 from codeprm_jax.commands.output import progress_bar, say
-from codeprm_jax.commands.policies import (
-    DEFAULT_MUTATION,
-    MutationConfig,
-    PolicyName,
-    open_policy,
-)
+from codeprm_jax.commands.policies import PolicyOptions, open_policy
 from codeprm_jax.problems.loading import load_problems
 from codeprm_jax.search.collect import CollectConfig, CollectSummary, collect
 from codeprm_jax.search.rollouts import CollectBudget
 from codeprm_jax.search.tree import TreeConfig
 from codeprm_jax.search.uniform import UniformConfig
 
-UNIFORM, TREE, NO_BOUND = UniformConfig(), TreeConfig(), CollectBudget()
+POLICY, UNIFORM, TREE, NO_BOUND = PolicyOptions(), UniformConfig(), TreeConfig(), CollectBudget()
 
 
 def main(
     out: Path,
     problems: str = "bank",
     method: Literal["uniform", "tree"] = "uniform",
-    policy: PolicyName = "mutation",
-    mutation: MutationConfig = DEFAULT_MUTATION,
+    policy: Annotated[PolicyOptions, tyro.conf.arg(name="")] = POLICY,
     uniform: UniformConfig = UNIFORM,
     tree: TreeConfig = TREE,
     budget: CollectBudget = NO_BOUND,
@@ -48,8 +44,7 @@ def main(
       problems: bank, humaneval:PATH, mbpp:PATH or file:PATH.
       method: uniform draws from the start and tops every prefix up, and runs nothing; tree runs
         every program and draws where the first wrong thought is in doubt.
-      policy: who writes thoughts and programs. mutation: the simulated generator.
-      mutation: settings of that policy.
+      policy: who writes thoughts and programs.
       uniform: settings of that method.
       tree: settings of that method.
       budget: bounds that are never exceeded.
@@ -60,7 +55,7 @@ def main(
         always: its programs are this project's own.
     """
     loaded = load_problems(problems)
-    writer = open_policy(policy, problems, loaded, mutation)
+    writer = open_policy(policy, problems, loaded)
     config = CollectConfig(tree if method == "tree" else uniform, seed, budget, problems_at_once)
     with contextlib.ExitStack() as stack:
         oracle, tests = None, ""

@@ -1,4 +1,4 @@
-"""The policies that commands offer, by name, with the settings of each."""
+"""Who writes thoughts and programs, as command-line options."""
 
 from __future__ import annotations
 
@@ -11,17 +11,15 @@ from codeprm_jax.policies.policy import Policy
 from codeprm_jax.problems.loading import load_chains
 from codeprm_jax.problems.problem import Problem
 
-PolicyName = Literal["mutation"]
-
 
 @dataclass(frozen=True)
 class MutationConfig:
-    """The simulated generator, see `policies.mutation.MutationPolicy`.
+    """The simulated generator.
 
     Attributes:
       right_probability: that a drawn step is right.
       slip_probability: that a program departs from its thoughts.
-      judge_accuracy: that an opinion about a step or a prefix is the truth.
+      judge_accuracy: that its opinion of a thought is the truth.
     """
 
     right_probability: float = 0.7
@@ -29,23 +27,28 @@ class MutationConfig:
     judge_accuracy: float = 0.6
 
 
-DEFAULT_MUTATION = MutationConfig()
+@dataclass(frozen=True)
+class PolicyOptions:
+    """Which policy, and the settings of each.
 
-
-def open_policy(
-    name: PolicyName,
-    spec: str,
-    problems: Sequence[Problem],
-    mutation: MutationConfig = DEFAULT_MUTATION,
-) -> Policy:
-    """The named policy for `problems`, which were loaded from `spec`.
-
-    Raises InputError on a setting out of range, or where a problem has no chain of steps.
+    Attributes:
+      policy: "mutation" simulates a generator from known solutions.
+      mutation: its settings.
     """
-    del name  # there is one so far
+
+    policy: Literal["mutation"] = "mutation"
+    mutation: MutationConfig = MutationConfig()
+
+
+def open_policy(options: PolicyOptions, spec: str, problems: Sequence[Problem]) -> Policy:
+    """The policy for the problems that `spec` names.
+
+    Raises InputError if it cannot work on them, or a setting is out of its range.
+    """
+    given = options.mutation
     return MutationPolicy(
         load_chains(spec, problems),
-        mutation.right_probability,
-        mutation.slip_probability,
-        mutation.judge_accuracy,
+        given.right_probability,
+        given.slip_probability,
+        given.judge_accuracy,
     )

@@ -12,13 +12,14 @@ from codeprm_jax.commands import build, evaluate, judging, search
 from codeprm_jax.commands.judging import open_pool
 from codeprm_jax.commands.output import progress_bar, say, table
 from codeprm_jax.data.targets import LabelConfig
-from codeprm_jax.evaluation.benchmark import ARMS, SUMMARY, BenchmarkConfig, run_benchmark
+from codeprm_jax.evaluation.benchmark import SUMMARY, BenchmarkConfig, run_benchmark
 from codeprm_jax.evaluation.report import write_report
 from codeprm_jax.files import InputError, read_json, write_json
 from codeprm_jax.model.config import ModelConfig
 from codeprm_jax.policies.mutation import MutationPolicy
 from codeprm_jax.problems.loading import load_chains, load_problems, write_problems
 from codeprm_jax.scoring.engine import StepScorer
+from codeprm_jax.search.arms import CORE_ARMS
 from codeprm_jax.search.collect import CollectConfig, collect
 from codeprm_jax.search.uniform import UniformConfig
 from codeprm_jax.traces.dataset import SplitConfig, build_dataset
@@ -157,16 +158,22 @@ def main(
 
     def search_all() -> str:
         groups = search.group_problems([p.id for p in loaded], data)
+        searches = comparing.repeats * len(CORE_ARMS) * len(loaded)
         with (
             open_pool(workers, weak) as pool,
-            progress_bar(comparing.repeats * len(ARMS), "arm", "search") as bar,
+            progress_bar(searches, "search", "search") as bar,
         ):
-            scorer = StepScorer(trained)
-            model, folder = scorer.fingerprint, run / "search"
             run_benchmark(
-                loaded, groups, policy, pool, scorer, model, folder, comparing, bar.update
+                loaded,
+                groups,
+                policy,
+                pool,
+                StepScorer(trained),
+                run / "search",
+                config=comparing,
+                progress=bar.update,
             )
-        return f"{comparing.repeats} searches x {len(ARMS)} arms x {len(loaded)} problems"
+        return f"{comparing.repeats} searches x {len(CORE_ARMS)} arms x {len(loaded)} problems"
 
     stages.run("problems", export_problems)
     stages.run("collect", collect_traces)

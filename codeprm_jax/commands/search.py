@@ -1,61 +1,118 @@
-"""`codeprm search`: the GVR benchmark."""
+"""`codeprm search [configs/NAME.py]`: the GVR benchmark."""
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import tyro
 
 from codeprm_jax.commands.judging import open_pool
 from codeprm_jax.commands.output import progress_bar, say, table
-from codeprm_jax.evaluation.benchmark import ARMS, BenchmarkConfig, run_benchmark
-from codeprm_jax.policies.mutation import MutationPolicy
-from codeprm_jax.problems.loading import load_chains, load_problems
+from codeprm_jax.commands.policies import PolicyOptions, open_policy
+from codeprm_jax.commands.presets import read_preset
+from codeprm_jax.data.layout import View
+from codeprm_jax.evaluation.benchmark import BenchmarkConfig, SearchPreset, run_benchmark
+from codeprm_jax.files import InputError
+from codeprm_jax.problems.loading import load_problems
 from codeprm_jax.scoring.serving.client import open_scorer
+from codeprm_jax.search.arms import ALL_ARMS, CORE_ARMS, GVR_PRM, TESTS_ONLY, Arm
 from codeprm_jax.traces.dataset import read_statistics
 
-DEFAULT_BENCHMARK = BenchmarkConfig()
 
+@dataclass(frozen=True)
+class SearchCommand:
+    """Runs every arm with the same budget; run it again to go on.
 
-def main(
-    model: str,
-    out: Path,
-    problems: str = "bank",
-    data: Path | None = None,
-    benchmark: BenchmarkConfig = DEFAULT_BENCHMARK,
-    right_probability: float = 0.7,
-    slip_probability: float = 0.05,
-    workers: int | None = None,
-    allow_weak_isolation: bool = False,
-) -> int:
-    """Runs every arm at the same execution budget; run it again to go on.
-
-    Args:
+    Attributes:
+      out: folder of the run: event logs, results.jsonl, results.parquet, summary.json.
       model: run directory of a training (RUN@best: its best checkpoint), model directory, or the
-        address of a server, such as http://127.0.0.1:8000.
-      out: folder for results.jsonl and summary.json.
-      problems: bank, humaneval:PATH, mbpp:PATH or file:PATH.
+        address of a server, such as http://127.0.0.1:8000. Not needed if no arm asks a PRM.
+      view: what the model reads of complete traces; default the fullest that it was trained for.
+      problems: which ones; see docs/problems.md.
       data: dataset the model was trained on; separates seen from unseen problems in the summary.
+      arms: names of arms, "core" for the comparison of the paper, or "all".
       benchmark: budget, repeats and seed.
-      right_probability: of the mutation policy: that a drawn step is right.
-      slip_probability: of the mutation policy: that a program departs from its thoughts.
+      policy: who writes thoughts and programs.
       workers: processes that judge; default all cores.
       allow_weak_isolation: run on a machine without user namespaces.
     """
-    loaded = load_problems(problems)
-    policy = MutationPolicy(load_chains(problems, loaded), right_probability, slip_probability)
-    groups = group_problems([p.id for p in loaded], data)
-    scorer = open_scorer(model)
+
+    out: Path
+    model: str | None = None
+    view: View | None = None
+    problems: str = "bank"
+    data: Path | None = None
+    arms: tuple[str, ...] = ("core",)
+    benchmark: BenchmarkConfig = BenchmarkConfig()
+    policy: Annotated[PolicyOptions, tyro.conf.arg(name="")] = PolicyOptions()
+    workers: int | None = None
+    allow_weak_isolation: bool = False
+
+
+def prepare(arguments: list[str], prog: str) -> int:
+    """Reads the preset, if the first argument names one, lets options override it, and searches."""
+    preset = SearchPreset(ALL_ARMS)
+    chosen: tuple[str, ...] = ("core",)
+    if arguments and not arguments[0].startswith("-"):
+        preset = read_preset(Path(arguments[0]), SearchPreset)
+        arguments, chosen = arguments[1:], ("all",)
+    command = tyro.cli(
+        SearchCommand,
+        args=arguments,
+        prog=f"{prog} [CONFIG.py]",
+        default=SearchCommand(tyro.MISSING, arms=chosen, benchmark=preset.benchmark),
+    )
+    return search(command, choose_arms(command.arms, preset.arms))
+
+
+def search(command: SearchCommand, arms: Sequence[Arm]) -> int:
+    """Runs the benchmark and tells what came of it."""
+    loaded = load_problems(command.problems)
+    groups = group_problems([p.id for p in loaded], command.data)
+    scorer = None
+    if command.model is not None:
+        scorer = open_scorer(command.model, command.view)
+    policy = open_policy(command.policy, command.problems, loaded)
+    searches = command.benchmark.repeats * len(arms) * len(loaded)
     with (
-        open_pool(workers, allow_weak_isolation) as pool,
-        progress_bar(benchmark.repeats * len(ARMS), "arm", "search") as bar,
+        open_pool(command.workers, command.allow_weak_isolation) as pool,
+        progress_bar(searches, "search", "search") as bar,
     ):
-        fingerprint = scorer.fingerprint
         summary = run_benchmark(
-            loaded, groups, policy, pool, scorer, fingerprint, out, benchmark, bar.update
+            loaded,
+            groups,
+            policy,
+            pool,
+            scorer,
+            command.out,
+            arms,
+            command.benchmark,
+            bar.update,
         )
     say(describe(summary))
-    say(f"results in {out}")
+    say(f"results in {command.out}; codeprm report {command.out} writes a page about them")
     return 0
+
+
+def choose_arms(names: Sequence[str], known: Sequence[Arm]) -> tuple[Arm, ...]:
+    """The arms of these names, in order; "core" and "all" are sets of them.
+
+    Raises InputError naming an unknown one and those that it may have meant.
+    """
+    by_name = {arm.name: arm for arm in known}
+    sets = {"all": list(by_name), "core": [a.name for a in CORE_ARMS if a.name in by_name]}
+    chosen: dict[str, Arm] = {}
+    for name in names:
+        for each in sets.get(name, [name]):
+            if each not in by_name:
+                near = difflib.get_close_matches(each, by_name, 3, 0.3) or list(by_name)
+                raise InputError(f"there is no arm {each!r}; did you mean one of {near}?")
+            chosen[each] = by_name[each]
+    return tuple(chosen.values())
 
 
 def group_problems(problem_ids: list[str], data: Path | None) -> dict[str, str]:
@@ -66,8 +123,8 @@ def group_problems(problem_ids: list[str], data: Path | None) -> dict[str, str]:
     return {i: "seen problems" if i in trained else "unseen problems" for i in problem_ids}
 
 
-def describe(summary: dict[str, Any]) -> str:
-    """The arms of each group as text."""
+def describe(summary: Mapping[str, Any]) -> str:
+    """The arms of each group as text, and each beside best-of-N by tests."""
     parts = []
     for name, group in summary["groups"].items():
         rows = [
@@ -92,7 +149,16 @@ def describe(summary: dict[str, Any]) -> str:
         parts.append(table(head, rows))
         parts += [
             "  {}: {:+.3f} [{:+.3f}, {:+.3f}]".format(pair, *values)
-            for pair, values in group["versus"].items()
+            for pair, values in comparisons(group["versus"]).items()
         ]
         parts.append("")
     return "\n".join(parts)
+
+
+def comparisons(versus: Mapping[str, Any]) -> dict[str, Any]:
+    """The differences that answer a question: GVR PRM against the other ways to choose a step,
+    and every arm against best-of-N by tests.
+    """
+    wanted = [k for k in versus if k.startswith(f"{GVR_PRM.name} - GVR")]
+    wanted += [k for k in versus if k.endswith(f" - {TESTS_ONLY.name}")]
+    return {k: versus[k] for k in wanted}

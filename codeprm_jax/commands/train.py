@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import signal
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Annotated, Any
 import tyro
 
 from codeprm_jax.commands.output import say
+from codeprm_jax.commands.presets import read_preset
 from codeprm_jax.distributed import HostsConfig, agree, session
 from codeprm_jax.files import InputError
 from codeprm_jax.training.config import TrainConfig
@@ -92,18 +92,5 @@ def _tell(config: TrainConfig, summary: TrainSummary) -> None:
 
 
 def load_preset(path: Path) -> TrainConfig:
-    """The `config` of a preset file. Raises InputError where there is none."""
-    if not path.is_file():
-        raise InputError(f"{path} does not exist; presets are in configs/")
-    spec = importlib.util.spec_from_file_location("codeprm_preset", path)
-    if spec is None or spec.loader is None:
-        raise InputError(f"{path} is no Python file; a preset defines config = TrainConfig(...)")
-    module: Any = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except (SyntaxError, ImportError, AttributeError, TypeError, NameError) as error:
-        raise InputError(f"{path} cannot be loaded: {type(error).__name__}: {error}") from error
-    config = getattr(module, "config", None)
-    if not isinstance(config, TrainConfig):
-        raise InputError(f"{path} defines no config = TrainConfig(...)")
-    return config
+    """The preset of a training. Raises InputError where there is none."""
+    return read_preset(path, TrainConfig)

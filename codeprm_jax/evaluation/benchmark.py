@@ -1,24 +1,37 @@
-"""The GVR benchmark: arms on the same problems, the same samples and the same execution budget.
+"""The GVR benchmark: arms on the same problems, the same samples and the same budget.
 
-An arm is a way to spend the budget. The private tests judge each arm's answer after its search has
-ended; nothing of them flows back.
+An arm is a way to spend the budget. Searches run side by side, so that the policy, the sandbox and
+the scorer are busy at once. The private tests judge every program after its search has ended;
+nothing of them flows back.
+
+Files in a run's folder:
+
+- settings.json: what must not change between two starts;
+- events/: a log a problem, see `search.events`;
+- verdicts.jsonl: private verdicts, by problem and program;
+- results.jsonl, results.parquet: a search a line, sorted when the run is complete;
+- stages.json: for each start, how busy each stage was;
+- summary.json.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+import re
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from codeprm_jax.evaluation.bootstrap import mean_interval
+from codeprm_jax.evaluation.summary import summarise
 from codeprm_jax.files import (
     InputError,
     append_jsonl,
+    listed,
     read_json,
     read_valid_prefix,
     stable_seed,
@@ -28,22 +41,18 @@ from codeprm_jax.files import (
 from codeprm_jax.policies.policy import Policy
 from codeprm_jax.problems.problem import Problem
 from codeprm_jax.scoring.scorer import Scorer
-from codeprm_jax.search.best_of_n import Search, SearchConfig, best_of_n
-from codeprm_jax.search.execution import InternalJudgeError, Judge, PublicExecutor
-from codeprm_jax.search.refine import LastStep, LowestScore, RandomStep, StepChooser
+from codeprm_jax.search.arms import CORE_ARMS, Arm, run_arm
+from codeprm_jax.search.events import EventLog
+from codeprm_jax.search.execution import Execution, Judge
+from codeprm_jax.search.generation import Generation
+from codeprm_jax.search.ledger import Budget
+from codeprm_jax.search.scoring import Scoring, open_scoring
+from codeprm_jax.search.search import Search
 
 logger = logging.getLogger(__name__)
 
-RESULTS = "results.jsonl"
-SUMMARY = "summary.json"
-_SETTINGS = "settings.json"
-
-FIRST_SAMPLE = "first sample"
-TESTS_ONLY = "best-of-N by public tests"
-GVR_RANDOM = "GVR random"
-GVR_LAST = "GVR last"
-GVR_PRM = "GVR PRM"
-ARMS = (FIRST_SAMPLE, TESTS_ONLY, GVR_RANDOM, GVR_LAST, GVR_PRM)
+SETTINGS, RESULTS, SUMMARY = "settings.json", "results.jsonl", "summary.json"
+TABLE, STAGES, VERDICTS, EVENTS = "results.parquet", "stages.json", "verdicts.jsonl", "events"
 
 
 @dataclass(frozen=True)
@@ -51,21 +60,28 @@ class BenchmarkConfig:
     """Size of the benchmark.
 
     Attributes:
-      max_executions: the budget of every arm on every problem.
-      max_think_times: rewrites of one sample before a fresh one.
+      budget: of every arm on every problem.
       repeats: independent searches a problem and arm.
       seed: of all draws; not that of the training traces.
+      concurrency: searches under way at once; changes no result.
     """
 
-    max_executions: int = 8
-    max_think_times: int = 2
+    budget: Budget = Budget()
     repeats: int = 5
     seed: int = 1
+    concurrency: int = 64
 
     def __post_init__(self) -> None:
-        if self.repeats < 1:
-            raise InputError("repeats must be at least 1")
-        SearchConfig(self.max_executions, self.max_think_times)  # refuses nonsense
+        if self.repeats < 1 or self.concurrency < 1:
+            raise InputError("repeats and concurrency must be at least 1")
+
+
+@dataclass(frozen=True)
+class SearchPreset:
+    """What a preset under configs/ says of a benchmark: the arms to compare, and its size."""
+
+    arms: tuple[Arm, ...]
+    benchmark: BenchmarkConfig = BenchmarkConfig()
 
 
 def run_benchmark(
@@ -73,132 +89,243 @@ def run_benchmark(
     groups: Mapping[str, str],
     policy: Policy,
     judge: Judge,
-    scorer: Scorer,
-    model: str,
+    scorer: Scorer | None,
     out: Path,
+    arms: Sequence[Arm] = CORE_ARMS,
     config: BenchmarkConfig = BenchmarkConfig(),
     progress: Callable[[int], None] = lambda n: None,
 ) -> dict[str, Any]:
-    """Runs every arm and repeat that `out` does not hold yet; returns and writes the summary.
+    """Runs every search that `out` does not hold yet; returns and writes the summary.
+
+    A run that was killed goes on: what it has asked of policy, sandbox and scorer is not asked
+    again. Arms and repeats may be added to a run, everything else must stay.
 
     Args:
       groups: problem id -> group to report it under, such as "seen problems".
       judge: runs public tests for the searches and private tests for the verdicts.
-      model: fingerprint of the scorer's model; another one is another benchmark.
-      out: folder for results.jsonl (one search a line) and summary.json.
-      progress: called with 1 after every arm and repeat.
+      scorer: None if no arm asks a PRM.
+      out: folder, see the module.
+      progress: called with the number of searches done, first with those done before.
 
     Raises:
-      InputError: `out` was begun with other settings.
-      InternalJudgeError: the sandbox failed on an answer.
+      InputError: `out` was begun with other settings, or an arm asks a PRM that is not there or
+        cannot read what the arm shows it.
+      RunError: the sandbox, the policy's server or the scorer's failed for good.
     """
     out = Path(out)
-    _check_settings(out, problems, groups, policy, model, config)
-    done = {(r["arm"], r["repeat"]) for r in _whole_blocks(out / RESULTS, len(problems))}
-    executor = PublicExecutor(judge)
-    for repeat in range(config.repeats):
-        for arm in ARMS:
-            if (arm, repeat) not in done:
-                chooser, search_config = _arm(arm, scorer, config)
-                seed = config.seed * 1_000_003 + repeat
-                public = [p.public for p in problems]
-                searches = best_of_n(public, policy, executor, chooser, search_config, seed)
-                verdicts = _final_verdicts(problems, searches, judge)
-                records = [
-                    {
-                        "arm": arm,
-                        "repeat": repeat,
-                        "problem_id": problem.id,
-                        "group": groups[problem.id],
-                        "private": {"passed": passed, "total": total},
-                        **search.to_json(),
-                    }
-                    for problem, search, (passed, total) in zip(
-                        problems, searches, verdicts, strict=True
-                    )
-                ]
-                append_jsonl(out / RESULTS, records)
-            progress(1)
-    summary = summarise(read_valid_prefix(out / RESULTS), policy.name, config)
+    _check_arms(arms, scorer)
+    _check_settings(out, problems, groups, policy, scorer, arms, config)
+    done = {_key(r) for r in read_valid_prefix(out / RESULTS)}
+    todo = [
+        (problem, repeat, arm)
+        for problem in problems
+        for repeat in range(config.repeats)
+        for arm in arms
+        if (problem.id, repeat, arm.name) not in done
+    ]
+    progress(len(problems) * config.repeats * len(arms) - len(todo))
+    if todo:
+        asyncio.run(_run(todo, groups, policy, judge, scorer, out, config, progress))
+    records = _sorted(read_valid_prefix(out / RESULTS), problems, arms)
+    write_jsonl(out / RESULTS, records)
+    _write_table(out / TABLE, records)
+    summary = summarise(records, policy, [a.name for a in arms], config.budget)
+    summary["repeats"], summary["seed"] = config.repeats, config.seed
     write_json(out / SUMMARY, summary)
     return summary
 
 
-def summarise(
-    records: Sequence[Mapping[str, Any]], policy: str, config: BenchmarkConfig
+_Todo = tuple[Problem, int, Arm]
+
+
+async def _run(
+    todo: Sequence[_Todo],
+    groups: Mapping[str, str],
+    policy: Policy,
+    judge: Judge,
+    scorer: Scorer | None,
+    out: Path,
+    config: BenchmarkConfig,
+    progress: Callable[[int], None],
+) -> None:
+    began = time.perf_counter()
+    generation, verdicts = Generation(policy), EventLog(out / VERDICTS)
+    logs = _Logs(out / EVENTS, todo)
+    async with contextlib.AsyncExitStack() as stack:
+        execution = stack.enter_context(Execution(judge))
+        scoring = None
+        if scorer is not None:
+            scoring = await stack.enter_async_context(open_scoring(scorer))
+
+        async def search(problem: Problem, repeat: int, arm: Arm) -> None:
+            found = Search(
+                problem.public,
+                stable_seed("search", config.seed, repeat, problem.id),
+                config.budget,
+                generation,
+                execution,
+                logs.of(problem.id),
+                scoring,
+                arm.stop_at_pass,
+                arm.aggregate if arm.rank else None,
+            )
+            await run_arm(arm, found)
+            record = await _judged(problem, repeat, arm, found, execution, verdicts)
+            record["group"] = groups[problem.id]
+            append_jsonl(out / RESULTS, [record])
+            logs.release(problem.id)
+            progress(1)
+
+        try:
+            await _at_once(iter(todo), search, config.concurrency)
+        finally:
+            seconds = time.perf_counter() - began
+            _note_stages(out / STAGES, seconds, generation, execution, scoring)
+
+
+async def _at_once(
+    todo: Iterator[_Todo], work: Callable[[Problem, int, Arm], Any], concurrency: int
+) -> None:
+    """`work` on everything, `concurrency` at once; the first error ends it, as itself."""
+
+    async def worker() -> None:
+        for item in todo:
+            await work(*item)
+
+    tasks = [asyncio.create_task(worker()) for _ in range(concurrency)]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _judged(
+    problem: Problem,
+    repeat: int,
+    arm: Arm,
+    search: Search,
+    execution: Execution,
+    verdicts: EventLog,
 ) -> dict[str, Any]:
-    """Per group and arm: pass@1, mean private pass rate, spending, and paired differences.
+    """The record of a search that has ended, with private verdicts on all of its programs."""
 
-    Intervals are 95 % bootstrap intervals over problems; `versus` gives the paired difference in
-    pass@1 to other arms on the same problems and samples.
-    """
-    groups: dict[str, Any] = {}
-    for group in sorted({r["group"] for r in records}):
-        solved = {arm: _by_problem(records, group, arm, _solved) for arm in ARMS}
-        arms = {}
-        for arm in ARMS:
-            members = [r for r in records if r["group"] == group and r["arm"] == arm]
-            rate = _by_problem(records, group, arm, _pass_rate)
-            arms[arm] = {
-                "searches": len(members),
-                "pass_at_1": mean_interval(list(solved[arm].values())),
-                "pass_rate": mean_interval(list(rate.values())),
-                "spent": {
-                    key: float(np.mean([m["ledger"][key] for m in members]))
-                    for key in ("generated_tokens", "executions", "scored_tokens")
-                },
-                "refinements": {
-                    key: sum(m["refinements"][key] for m in members)
-                    for key in ("helped", "harmed", "neutral")
-                },
-            }
-        versus = {
-            f"{first} - {second}": mean_interval(
-                [solved[first][p] - solved[second][p] for p in sorted(solved[first])]
-            )
-            for first, second in (
-                (GVR_PRM, GVR_RANDOM),
-                (GVR_PRM, GVR_LAST),
-                (GVR_PRM, TESTS_ONLY),
-                (TESTS_ONLY, FIRST_SAMPLE),
-            )
-        }
-        groups[group] = {"problems": len(solved[ARMS[0]]), "arms": arms, "versus": versus}
-    return {"policy": policy, "config": asdict(config), "groups": groups}
+    async def verdict(program: str) -> dict[str, int]:
+        async def answer() -> dict[str, int]:
+            report = await execution.run(problem.final_job(problem.id, program))
+            return {"passed": report.passes, "total": report.trials}
 
+        return await verdicts.once("verdict", [problem.id, program], answer)
 
-def _arm(
-    name: str, scorer: Scorer, config: BenchmarkConfig
-) -> tuple[StepChooser | None, SearchConfig]:
-    search = SearchConfig(config.max_executions, config.max_think_times)
-    choosers: dict[str, StepChooser | None] = {
-        FIRST_SAMPLE: None,
-        TESTS_ONLY: None,
-        GVR_RANDOM: RandomStep(),
-        GVR_LAST: LastStep(),
-        GVR_PRM: LowestScore(scorer),
+    found = search.to_json()
+    private = await asyncio.gather(*(verdict(a.program) for a in search.attempts))
+    for attempt, passed in zip(found["attempts"], private, strict=True):
+        attempt["private"] = passed
+    nothing = {"passed": 0, "total": len(problem.private.tests)}
+    return {
+        "problem_id": problem.id,
+        "repeat": repeat,
+        "arm": arm.name,
+        "private": nothing if search.answer is None else private[search.answer],
+        **found,
     }
-    if name == FIRST_SAMPLE:
-        search = replace(search, max_samples=1)
-    return choosers[name], search
 
 
-def _final_verdicts(
-    problems: Sequence[Problem], searches: Sequence[Search], judge: Judge
-) -> list[tuple[int, int]]:
-    """(passed, total) private tests of each search's answer."""
-    jobs = [
-        problem.final_job(str(i), search.attempts[search.answer].program)
-        for i, (problem, search) in enumerate(zip(problems, searches, strict=True))
+class _Logs:
+    """Event logs by problem, in memory only while a search of the problem is to be done."""
+
+    def __init__(self, folder: Path, todo: Sequence[_Todo]) -> None:
+        self._folder = folder
+        self._left = Counter(problem.id for problem, _, _ in todo)
+        self._open: dict[str, EventLog] = {}
+
+    def of(self, problem_id: str) -> EventLog:
+        if problem_id not in self._open:
+            self._open[problem_id] = EventLog(self._folder / f"{file_name(problem_id)}.jsonl")
+        return self._open[problem_id]
+
+    def release(self, problem_id: str) -> None:
+        self._left[problem_id] -= 1
+        if not self._left[problem_id]:
+            del self._open[problem_id]
+
+
+def file_name(problem_id: str) -> str:
+    """A file name for a problem: readable, and different for different ids."""
+    plain = re.sub(r"[^A-Za-z0-9.-]+", "_", problem_id).strip(".")[:80]
+    return plain if plain == problem_id else f"{plain}-{stable_seed(problem_id) % 16**8:08x}"
+
+
+def _key(record: Mapping[str, Any]) -> tuple[str, int, str]:
+    return record["problem_id"], record["repeat"], record["arm"]
+
+
+def _sorted(
+    records: Sequence[dict[str, Any]], problems: Sequence[Problem], arms: Sequence[Arm]
+) -> list[dict[str, Any]]:
+    """By problem, repeat and arm; arms that this call did not name stay, at the end."""
+    place = {p.id: i for i, p in enumerate(problems)}
+    order = {a.name: i for i, a in enumerate(arms)}
+
+    def key(record: Mapping[str, Any]) -> tuple[int, int, int, str]:
+        arm = record["arm"]
+        return place[record["problem_id"]], record["repeat"], order.get(arm, len(order)), arm
+
+    return sorted({_key(r): r for r in records}.values(), key=key)
+
+
+def _write_table(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
+    """The searches without their traces, a row each."""
+    import pyarrow
+    import pyarrow.parquet
+
+    rows = [
+        {
+            **{k: r[k] for k in ("problem_id", "group", "repeat", "arm", "ended")},
+            "attempts": len(r["attempts"]),
+            "private_passed": r["private"]["passed"],
+            "private_total": r["private"]["total"],
+            "solved": r["private"]["passed"] == r["private"]["total"],
+            "program": "" if r["answer"] is None else r["attempts"][r["answer"]]["program"],
+            **{k: float(v) if k == "spent" else v for k, v in r["ledger"].items()},
+        }
+        for r in records
     ]
-    verdicts: dict[int, tuple[int, int]] = {}
-    for report in judge.run(jobs):
-        if report.internal_error:
-            raise InternalJudgeError(
-                f"the sandbox failed on an answer for {problems[int(report.id)].id}"
-            )
-        verdicts[int(report.id)] = (report.passes, report.trials)
-    return [verdicts[i] for i in range(len(problems))]
+    temporary = path.with_suffix(".tmp")
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), temporary)
+    temporary.replace(path)
+
+
+def _note_stages(
+    path: Path,
+    seconds: float,
+    generation: Generation,
+    execution: Execution,
+    scoring: Scoring | None,
+) -> None:
+    stages = [generation.stage, execution.stage] + ([scoring.stage] if scoring else [])
+    starts = read_json(path) if path.is_file() else []
+    starts.append(
+        {"wall_seconds": round(seconds, 3), "stages": {s.name: s.to_json() for s in stages}}
+    )
+    write_json(path, starts)
+
+
+def _check_arms(arms: Sequence[Arm], scorer: Scorer | None) -> None:
+    names = [arm.name for arm in arms]
+    if not names or len(set(names)) != len(names):
+        raise InputError(f"arms need names, each another one, not {listed(names) or 'none'}")
+    asking = [arm.name for arm in arms if arm.asks_prm]
+    if asking and scorer is None:
+        raise InputError(f"{listed(asking)}: these arms ask a PRM; name a model, or leave them out")
+    prefixes = [arm.name for arm in arms if arm.evaluate == "prm"]
+    if prefixes and scorer is not None and "thoughts" not in scorer.views:
+        raise InputError(
+            f"{listed(prefixes)}: these arms score thoughts before there is a program, and the "
+            f"model was trained to read {', '.join(scorer.views)} only; train it with "
+            "views.thoughts above 0, or leave these arms out"
+        )
 
 
 def _check_settings(
@@ -206,51 +333,31 @@ def _check_settings(
     problems: Sequence[Problem],
     groups: Mapping[str, str],
     policy: Policy,
-    model: str,
+    scorer: Scorer | None,
+    arms: Sequence[Arm],
     config: BenchmarkConfig,
 ) -> None:
-    settings = {
+    settings: dict[str, Any] = {
         "policy": policy.name,
-        "config": asdict(config),
-        "model": model,
+        "model": None if scorer is None else f"{scorer.fingerprint}, {scorer.view}",
+        "budget": asdict(config.budget),
+        "seed": config.seed,
         "problems": {p.id: [groups[p.id], stable_seed(p.to_json())] for p in problems},
+        "arms": {arm.name: asdict(arm) for arm in arms},
     }
-    path = out / _SETTINGS
-    if path.is_file() and read_json(path) != settings:
-        raise InputError(f"{out} was begun with other settings; name another folder or remove it")
+    path = out / SETTINGS
+    if path.is_file():
+        before = read_json(path)
+        earlier = before.get("arms", {})
+        changed = [k for k in settings if k != "arms" and before.get(k) != settings[k]]
+        changed += [
+            f"arm {name!r}"
+            for name, arm in settings["arms"].items()
+            if name in earlier and earlier[name] != arm
+        ]
+        if changed:
+            raise InputError(
+                f"{out} was begun with another {listed(changed)}; name another folder or remove it"
+            )
+        settings["arms"] = {**earlier, **settings["arms"]}
     write_json(path, settings)
-
-
-def _whole_blocks(path: Path, size: int) -> list[dict[str, Any]]:
-    """Results of complete (arm, repeat) blocks; a block that a kill cut short is taken out."""
-    records = read_valid_prefix(path)
-    blocks: dict[tuple[str, int], list[dict[str, Any]]] = defaultdict(list)
-    for record in records:
-        blocks[record["arm"], record["repeat"]].append(record)
-    whole = [r for block in blocks.values() if len(block) == size for r in block]
-    if len(whole) < len(records):
-        logger.info("%s: a block of searches was cut short and will run again", path)
-        write_jsonl(path, whole)
-    return whole
-
-
-def _by_problem(
-    records: Sequence[Mapping[str, Any]],
-    group: str,
-    arm: str,
-    value: Callable[[Mapping[str, Any]], float],
-) -> dict[str, float]:
-    """Mean over repeats of `value`, by problem id."""
-    values: dict[str, list[float]] = defaultdict(list)
-    for record in records:
-        if record["group"] == group and record["arm"] == arm:
-            values[record["problem_id"]].append(value(record))
-    return {problem: float(np.mean(v)) for problem, v in sorted(values.items())}
-
-
-def _solved(record: Mapping[str, Any]) -> float:
-    return float(record["private"]["passed"] == record["private"]["total"])
-
-
-def _pass_rate(record: Mapping[str, Any]) -> float:
-    return record["private"]["passed"] / record["private"]["total"]

@@ -7,14 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from codeprm_jax.evaluation.benchmark import (
-    GVR_PRM,
-    GVR_RANDOM,
-    RESULTS,
-    SUMMARY,
-)
+from codeprm_jax.evaluation.benchmark import RESULTS, SUMMARY
 from codeprm_jax.evaluation.charts import arm_chart, training_curves
 from codeprm_jax.files import InputError, read_json, read_jsonl, write_whole
+from codeprm_jax.search.arms import GVR_PRM, GVR_RANDOM
 
 PAGE = "report.html"
 
@@ -104,7 +100,7 @@ def _opening(
     ]
     for name, group in summary["groups"].items():
         arms = group["arms"]
-        prm, random = (arms[a]["pass_at_1"][0] for a in (GVR_PRM, GVR_RANDOM))
+        prm, random = (arms[a]["pass_at_1"][0] for a in (GVR_PRM.name, GVR_RANDOM.name))
         cards.append((f"{prm:.2f} / {random:.2f}", f"pass@1 GVR PRM / GVR random, {name}"))
     shown = "".join(f"<div class=card><b>{v}</b><span>{_text(t)}</span></div>" for v, t in cards)
     return (
@@ -155,7 +151,7 @@ def _arms(summary: Mapping[str, Any]) -> Iterable[str]:
                 "rewrites: helped / harmed / neutral",
             ),
             rows,
-            marked=GVR_PRM,
+            marked=GVR_PRM.name,
         )
         yield _table(
             ("difference in pass@1", "mean and 95 % interval"),
@@ -293,7 +289,7 @@ def _choose_examples(
     results: Sequence[Mapping[str, Any]],
 ) -> list[tuple[str, Mapping[str, Any]]]:
     """A rescued search, one that needed two rewrites or more, and one that failed; all by PRM."""
-    searches = [r for r in results if r["arm"] == GVR_PRM]
+    searches = [r for r in results if r["arm"] == GVR_PRM.name]
 
     def rewrites(record: Mapping[str, Any]) -> int:
         return sum(a["rewritten"] is not None for a in record["attempts"])

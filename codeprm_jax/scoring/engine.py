@@ -75,6 +75,7 @@ class StepScorer(Scorer):
         self.layout, self.target = model.directory.layout, model.directory.target
         self.step = model.step
         self.view = view or self.layout.config.fullest
+        self.views = self.layout.config.views
         self.layout.lay_out([], self.view)  # refuses a view that it was not trained to read
         digest = fingerprint(model)
         if self.view != self.layout.config.fullest:

@@ -26,11 +26,13 @@ class Scorer(Protocol):
     Attributes:
       fingerprint: tells the model, and the view that it reads, from others.
       view: what it reads of a trace unless a call says otherwise.
+      views: what it can read, the least first.
       max_tokens: of a trace, as it is read.
     """
 
     fingerprint: str
     view: View
+    views: tuple[View, ...]
     max_tokens: int
 
     def score(self, inputs: Sequence[StepInput], view: View | None = None) -> list[StepScores]:

@@ -32,6 +32,7 @@ from codeprm_jax.files import (
 )
 from codeprm_jax.policies.policy import Policy
 from codeprm_jax.problems.problem import PublicProblem
+from codeprm_jax.search import event_loop
 from codeprm_jax.search.events import EventLog, digest
 from codeprm_jax.search.generation import Generation
 from codeprm_jax.search.rollouts import BudgetSpentError, CollectBudget, Oracle, Rollouts
@@ -110,8 +111,8 @@ def collect(
     tests: str = "",
     on_drawn: Callable[[], None] = lambda: None,
 ) -> CollectSummary:
-    """`collect_all` in an event loop of its own."""
-    return asyncio.run(
+    """`collect_all` in an event loop of its own, which SIGTERM ends as Ctrl-C does."""
+    return event_loop.run(
         collect_all(
             problems, policy, out, config, progress, oracle=oracle, tests=tests, on_drawn=on_drawn
         )

@@ -165,6 +165,7 @@ class Search:
             answers = await asyncio.gather(*(self._answer(r) for r in requests))
             for reservation, answer in zip(held, answers, strict=True):
                 self._settle(reservation, answer)
+            self._count_failures(answers)
             return list(answers)
         answers = []
         for request, limit in zip(requests, limits, strict=True):
@@ -172,10 +173,12 @@ class Search:
             if not (tokens and self.ledger.affords(generated=tokens, executions=1)):
                 raise self.end("budget")
             reservation = self.ledger.reserve(generated=tokens)
-            if tokens < limit:
-                request = replace(request, max_tokens=tokens)
-            answers.append(await self._answer(request))
+            whole = tokens == limit
+            given = request if whole else replace(request, max_tokens=tokens)
+            answers.append(await self._answer(given))
             self._settle(reservation, answers[-1])
+            if whole:  # what the budget cuts off is no failure of the policy
+                self._count_failures(answers[-1:])
         return answers
 
     async def sample(self, number: int) -> Attempt | None:
@@ -269,6 +272,7 @@ class Search:
             "attempts": [a.to_json() for a in self.attempts],
             "tree": [vars(n) for n in self.tree],
             "answer": self.answer,
+            "best_after": [self.best(i + 1) for i in range(len(self.attempts))],
             "ended": self.ended,
             "ledger": self.ledger.to_json(),
             "failures": dict(sorted(self.failures.items())),
@@ -276,8 +280,9 @@ class Search:
 
     def _settle(self, reservation: Reservation, answer: Answer) -> None:
         self.ledger.settle(reservation, generated=answer.tokens, prompt_tokens=answer.prompt_tokens)
-        if answer.failure is not None:
-            self.failures[answer.failure] += 1
+
+    def _count_failures(self, answers: Sequence[Answer]) -> None:
+        self.failures.update(a.failure for a in answers if a.failure is not None)
 
     def _draw_failed(self) -> None:
         self._failed_draws += 1

@@ -22,7 +22,8 @@ from codeprm_jax.training.step import (
     make_train_step,
 )
 
-PRESETS = sorted((Path(__file__).resolve().parents[2] / "configs").glob("*.py"))
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+PRESETS = sorted(set(CONFIGS.glob("*.py")) - set(CONFIGS.glob("search_*.py")))
 
 # Parameters as published, the language-model head of the untied sizes not counted, and without
 # embeddings.

@@ -76,7 +76,7 @@ class ScorerClient(Scorer):
             )
         self.view: View = view or card["view"]
         self.fingerprint = _fingerprint(card, self.view)
-        self.max_tokens = int(card["max_model_len"])
+        self.views, self.max_tokens = tuple(card["views"]), int(card["max_model_len"])
 
     def __enter__(self) -> Self:
         return self

@@ -59,7 +59,7 @@ def test_commands_take_an_address_for_a_model(
         assert record == before
 
     search = ["search", "--out", str(tmp_path / "search"), "--benchmark.repeats", "1"]
-    search += ["--benchmark.max-executions", "2", "--allow-weak-isolation"]
+    search += ["--benchmark.budget.amount", "2", "--allow-weak-isolation"]
     assert cli.run([*search, "--model", live.url]) == 0
     files = {f.name: f.read_bytes() for f in (tmp_path / "search").iterdir()}
     assert cli.run([*search, "--model", str(run)]) == 0
