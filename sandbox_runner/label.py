@@ -7,6 +7,9 @@ Beside OUT stands OUT.results (see `sandbox_runner.store`): the reports by conte
 of the inputs, and how far OUT was complete after each problem. A restart cuts OUT there, runs
 nothing that it finds in the store, and goes on. A report with an IE verdict is not kept: a restart
 cuts OUT before the first problem that lacks a trace for one, and tries those programs again.
+
+Where TRACES.results stands beside the traces, because who drew them has run programs already, its
+reports are taken over: a key is all that decides a report, so one found there is one of ours.
 """
 
 from __future__ import annotations
@@ -22,7 +25,14 @@ from typing import Any
 
 from sandbox_runner import judge
 from sandbox_runner.engine import Engine, given_or_pool
-from sandbox_runner.store import AppendFile, ResultStore, StoreError, job_key
+from sandbox_runner.store import (
+    AppendFile,
+    ResultStore,
+    StoredReports,
+    StoreError,
+    job_key,
+    results_path,
+)
 from sandbox_runner.types import (
     Job,
     JobFormatError,
@@ -92,22 +102,19 @@ def label(
     """
     traces, problems = Path(traces_path), _Problems(Path(problems_path))
     groups, inputs = _index_traces(traces, problems)
-    store = ResultStore(_results_path(Path(out_path)))
+    store = ResultStore(results_path(Path(out_path)))
     try:
         with (
+            StoredReports(results_path(traces)) as earlier,
             AppendFile(Path(out_path)) as out,
             given_or_pool(engine, workers, allow_weak_isolation) as judges,
             open(traces, "rb") as trace_file,
         ):
             done = _resume(out, store, inputs)
-            run = _Run(judges, store, out, problems, trace_file, groups, progress)
+            run = _Run(judges, store, earlier, out, problems, trace_file, groups, progress)
             return run.go(done)
     finally:
         store.close()
-
-
-def _results_path(out: Path) -> Path:
-    return out.with_name(out.name + ".results")
 
 
 def _resume(out: AppendFile, store: ResultStore, inputs: dict[str, str]) -> list[str]:
@@ -282,13 +289,14 @@ class _Run:
         self,
         engine: Engine,
         store: ResultStore,
+        earlier: StoredReports,
         out: AppendFile,
         problems: _Problems,
         trace_file: Any,
         groups: dict[str, list[int]],
         progress: Progress | None,
     ) -> None:
-        self.engine, self.store, self.out = engine, store, out
+        self.engine, self.store, self.earlier, self.out = engine, store, earlier, out
         self.problems, self.trace_file, self.groups = problems, trace_file, groups
         self.progress = progress
         self.summary = LabelSummary(tier=engine.tier)
@@ -326,6 +334,8 @@ class _Run:
                 job = problem.job("", trace["program"])
                 key = job_key(job, self.engine.tier)
                 group.keys.append(key)
+                if key not in self.store and key in self.earlier:
+                    self.store.put(key, self.earlier.get(key))
                 if key not in self.store and key not in self.failed:
                     group.waiting.add(key)
                     if key not in self.pending:

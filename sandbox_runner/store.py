@@ -136,6 +136,49 @@ def job_key(job: Job, tier: str) -> str:
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
+def results_path(path: Path) -> Path:
+    """Where the reports behind a file of traces or labels stand: beside it."""
+    return path.with_name(path.name + ".results")
+
+
+class StoredReports:
+    """The reports of a ResultStore's file, to read only: nothing is locked, cut or written.
+
+    A missing file is an empty one.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._where: dict[str, tuple[int, int]] = {}
+        self._file = None
+        if path.is_file():
+            self._file = open(path, "rb")  # noqa: SIM115 (closed by __exit__)
+            for record, start, end in read_lines(path):
+                if "key" in record:
+                    self._where[record["key"]] = start, end
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._where
+
+    def get(self, key: str) -> Report:
+        """The report kept under `key`. Raises KeyError."""
+        start, end = self._where[key]
+        assert self._file is not None
+        self._file.seek(start)
+        return Report.from_json(json.loads(self._file.read(end - start))["report"])
+
+    def __enter__(self) -> StoredReports:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._file is not None:
+            self._file.close()
+
+
 class ResultStore:
     """Reports by job key, beside records of other kinds that share the file.
 

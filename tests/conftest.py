@@ -32,6 +32,7 @@ from codeprm_jax.problems.bank import ENTRIES
 from codeprm_jax.problems.loading import write_problems
 from codeprm_jax.problems.problem import Problem
 from codeprm_jax.search.collect import CollectConfig, collect
+from codeprm_jax.search.uniform import UniformConfig
 from codeprm_jax.traces.dataset import Record, SplitConfig, build_dataset
 from codeprm_jax.traces.trace import Trace, read_traces
 from sandbox_runner.label import label
@@ -85,7 +86,7 @@ def labelled(
     folder = tmp_path_factory.mktemp("labelled")
     write_problems(some_problems, folder / "problems.jsonl")
     public = [p.public for p in some_problems]
-    collect(public, bank_policy, folder / "traces.jsonl", CollectConfig(10, 2))
+    collect(public, bank_policy, folder / "traces.jsonl", CollectConfig(UniformConfig(10, 2)))
     label(
         folder / "traces.jsonl",
         folder / "problems.jsonl",

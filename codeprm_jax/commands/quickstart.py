@@ -21,6 +21,7 @@ from codeprm_jax.problems.loading import load_chains, load_problems, write_probl
 from codeprm_jax.scoring.engine import StepScorer
 from codeprm_jax.search.arms import CORE_ARMS
 from codeprm_jax.search.collect import CollectConfig, collect
+from codeprm_jax.search.uniform import UniformConfig
 from codeprm_jax.traces.dataset import SplitConfig, build_dataset
 from codeprm_jax.traces.trace import read_traces
 from codeprm_jax.training.config import DataConfig, TrainConfig, TrainingConfig, ViewConfig
@@ -111,7 +112,7 @@ def main(
     run = out or Path("runs") / f"quickstart-{problems.partition(':')[0]}"
     weak = allow_weak_isolation or problems == "bank"
     # All settings are made, and so checked, before the run directory remembers them.
-    drawing = CollectConfig(sizes.rollouts, sizes.min_trials, seed)
+    drawing = CollectConfig(UniformConfig(sizes.rollouts, sizes.min_trials), seed)
     comparing = BenchmarkConfig(repeats=sizes.repeats, seed=seed + 1)
     training = training_config(run / "data", run / "train", sizes.epochs, seed)
     stages = Stages(run, problems, {**asdict(sizes), "seed": seed})
@@ -127,8 +128,8 @@ def main(
 
     def collect_traces() -> str:
         with progress_bar(len(loaded), "problem", "collect") as bar:
-            count = collect([p.public for p in loaded], policy, traces, drawing, bar.update)
-        return f"{count} traces from {policy.name}"
+            drawn = collect([p.public for p in loaded], policy, traces, drawing, bar.update)
+        return f"{drawn.traces} traces from {policy.name}"
 
     def label_traces() -> str:
         summary = judging.label_traces(traces, exported, labelled, workers, weak)

@@ -1,49 +1,103 @@
-"""Drawing traces for training: rollouts from the start and from prefixes, with provenance.
+"""Drawing traces for training: many problems at once, every rollout kept, nothing paid twice.
 
-First `rollouts` complete traces a problem; then every prefix that occurs in them is topped up with
-continuations until `min_trials` rollouts run through it. Nothing is executed here: the labeller
-turns all rollouts through a prefix into that step's counts.
+OUT is a function of the problems, the policy and the settings: problems stand in their order, and
+what one of them gets depends on no other. Beside OUT stands the folder OUT.collection:
+
+  settings.json    what OUT is made of; a run with other settings is refused.
+  finished.jsonl   a line for every problem that is whole in OUT, and how long OUT was then.
+  ID.jsonl         the event log of a problem: every answer of the policy, every outcome.
+
+A restart cuts OUT behind its last whole problem and goes on; what a problem had drawn before a kill
+is answered from its log.
 """
 
 from __future__ import annotations
 
-import logging
-from collections import Counter
+import asyncio
+import dataclasses
+import urllib.parse
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Literal
 
 from codeprm_jax.files import (
     InputError,
     append_jsonl,
-    read_valid_prefix,
-    stable_seed,
+    iterate_valid_prefix,
+    read_json,
+    write_json,
     write_jsonl,
 )
-from codeprm_jax.policies.policy import ImplementRequest, Policy, ProposeRequest
+from codeprm_jax.policies.policy import Policy
 from codeprm_jax.problems.problem import PublicProblem
-from codeprm_jax.traces.trace import Trace
+from codeprm_jax.search import event_loop
+from codeprm_jax.search.events import EventLog, digest
+from codeprm_jax.search.generation import Generation
+from codeprm_jax.search.rollouts import BudgetSpentError, CollectBudget, Oracle, Rollouts
+from codeprm_jax.search.tree import TreeConfig, tree
+from codeprm_jax.search.uniform import UniformConfig, uniform
+from sandbox_runner.store import AppendFile, StoreError
 
-logger = logging.getLogger(__name__)
+SETTINGS = "settings.json"
+FINISHED = "finished.jsonl"
+AHEAD = 4  # problems begun beyond the first unwritten one, for each that runs at once
 
 
 @dataclass(frozen=True)
 class CollectConfig:
-    """How many rollouts to draw.
+    """How traces are drawn.
 
     Attributes:
-      rollouts: complete traces from the start of each problem.
-      min_trials: rollouts through every prefix that these traces contain.
+      method: one of the two, with its settings.
       seed: of all draws.
+      budget: never exceeded.
+      problems_at_once: which changes nothing but the time.
     """
 
-    rollouts: int = 48
-    min_trials: int = 4
+    method: UniformConfig | TreeConfig = UniformConfig()
     seed: int = 0
+    budget: CollectBudget = CollectBudget()
+    problems_at_once: int = 8
 
     def __post_init__(self) -> None:
-        if self.rollouts < 1 or self.min_trials < 1:
-            raise InputError("rollouts and min_trials must be at least 1")
+        if self.problems_at_once < 1:
+            raise InputError(f"problems_at_once must be at least 1, not {self.problems_at_once}")
+
+    @property
+    def method_name(self) -> Literal["uniform", "tree"]:
+        """In provenance and settings."""
+        return "tree" if isinstance(self.method, TreeConfig) else "uniform"
+
+
+@dataclass
+class CollectSummary:
+    """What stands in OUT, all runs together.
+
+    Attributes:
+      problems, traces: in it.
+      rollouts: asked for; those without a trace failed.
+      generated_tokens, prompt_tokens: of all rollouts.
+      failures: rollouts that gave no program, by kind.
+      out_of_budget: problems that their budget ended.
+    """
+
+    problems: int = 0
+    traces: int = 0
+    rollouts: int = 0
+    generated_tokens: int = 0
+    prompt_tokens: int = 0
+    failures: Counter[str] = field(default_factory=Counter)
+    out_of_budget: int = 0
+
+    def add(self, line: dict[str, Any]) -> None:
+        """Counts a problem, from its line of finished.jsonl."""
+        self.problems += 1
+        for name in ("traces", "rollouts", "generated_tokens", "prompt_tokens"):
+            setattr(self, name, getattr(self, name) + line[name])
+        self.failures.update(line["failures"])
+        self.out_of_budget += line["out_of_budget"]
 
 
 def collect(
@@ -52,101 +106,196 @@ def collect(
     out: Path,
     config: CollectConfig = CollectConfig(),
     progress: Callable[[int], None] = lambda n: None,
-) -> int:
-    """Appends the traces of each problem to `out`; problems that are there already are kept.
-
-    Returns the number of traces in `out`. Raises InputError if `out` holds other problems' traces
-    or was drawn with other settings.
-    """
-    done = _finished(problems, policy, out, config)
-    total = sum(done.values())
-    progress(len(done))
-    for problem in problems:
-        if problem.id in done:
-            continue
-        traces = collect_problem(problem, policy, config)
-        append_jsonl(out, [trace.to_json() for trace in traces])
-        total += len(traces)
-        progress(1)
-    return total
-
-
-def collect_problem(problem: PublicProblem, policy: Policy, config: CollectConfig) -> list[Trace]:
-    """All rollouts of one problem; the same for the same problem, policy and config."""
-    roots = _rollouts(problem, policy, config, [()] * config.rollouts, [None] * config.rollouts)
-    through = Counter(t.thoughts[:d] for t in roots for d in range(1, len(t.thoughts)))
-    prefixes: list[tuple[str, ...]] = []
-    parents: list[tuple[str, int] | None] = []
-    for depth in range(1, max(len(t.thoughts) for t in roots)):
-        for trace in roots:
-            prefix = trace.thoughts[:depth]
-            if len(prefix) == len(trace.thoughts):
-                continue
-            while through[prefix] < config.min_trials:
-                prefixes.append(prefix)
-                parents.append((trace.id, depth))
-                through[prefix] += 1
-    return roots + _rollouts(problem, policy, config, prefixes, parents, offset=len(roots))
-
-
-def _rollouts(
-    problem: PublicProblem,
-    policy: Policy,
-    config: CollectConfig,
-    prefixes: Sequence[tuple[str, ...]],
-    parents: Sequence[tuple[str, int] | None],
-    offset: int = 0,
-) -> list[Trace]:
-    seeds = [stable_seed(config.seed, problem.id, offset + i) for i in range(len(prefixes))]
-    pairs = list(zip(prefixes, seeds, strict=True))
-    proposed = policy.propose([ProposeRequest(problem, p, s) for p, s in pairs])
-    complete = [p + t.thoughts for p, t in zip(prefixes, proposed, strict=True)]
-    requests = [ImplementRequest(problem, t, s) for t, s in zip(complete, seeds, strict=True)]
-    programs = policy.implement(requests)
-    return [
-        Trace(
-            id=f"{problem.id}#{offset + i}",
-            problem_id=problem.id,
-            thoughts=complete[i],
-            program=programs[i].text,
-            provenance={
-                "policy": policy.name,
-                "run_seed": config.seed,
-                "seed": seeds[i],
-                "sample": offset + i,
-                "parent": parents[i],
-                "tokens": proposed[i].tokens + programs[i].tokens,
-                "rollouts": config.rollouts,
-                "min_trials": config.min_trials,
-            },
+    *,
+    oracle: Oracle | None = None,
+    tests: str = "",
+    on_drawn: Callable[[], None] = lambda: None,
+) -> CollectSummary:
+    """`collect_all` in an event loop of its own, which SIGTERM ends as Ctrl-C does."""
+    return event_loop.run(
+        collect_all(
+            problems, policy, out, config, progress, oracle=oracle, tests=tests, on_drawn=on_drawn
         )
-        for i in range(len(prefixes))
-    ]
+    )
 
 
-def _finished(
-    problems: Sequence[PublicProblem], policy: Policy, out: Path, config: CollectConfig
-) -> Counter[str]:
-    """Traces a problem in `out`. A problem cut off by a kill is drawn again from its start."""
-    records = read_valid_prefix(out)
-    wanted = {"policy": policy.name, "run_seed": config.seed, "rollouts": config.rollouts}
-    wanted["min_trials"] = config.min_trials
-    known = {p.id for p in problems}
-    for record in records:
-        found = {k: record.get("provenance", {}).get(k) for k in wanted}
-        if found != wanted or record.get("problem_id") not in known:
+async def collect_all(
+    problems: Sequence[PublicProblem],
+    policy: Policy,
+    out: Path,
+    config: CollectConfig = CollectConfig(),
+    progress: Callable[[int], None] = lambda n: None,
+    *,
+    oracle: Oracle | None = None,
+    tests: str = "",
+    on_drawn: Callable[[], None] = lambda: None,
+) -> CollectSummary:
+    """Brings `out` to hold the traces of all problems, going on where an earlier run stopped.
+
+    Args:
+      progress: called with the number of problems that were finished.
+      oracle: says how a program does on all tests. The tree needs one; without one, uniform
+        collection runs nothing, and leaves all programs to the labeller.
+      tests: a digest of what the oracle judges by: with another one, outcomes in the logs are no
+        longer true.
+      on_drawn: called after every rollout.
+
+    Raises:
+      InputError: `out` is not ours, holds a collection with other settings, or is being written by
+        another run; or the budget does not cover a rollout a problem.
+    """
+    if isinstance(config.method, TreeConfig) and oracle is None:
+        raise InputError("the tree method needs an oracle: it goes by outcomes")
+    if len({p.id for p in problems}) < len(problems):
+        raise InputError("two problems have the same id; name each once")
+    if out.is_dir():
+        raise InputError(f"{out} is a folder; name a file")
+    run = _Run(problems, policy, config, oracle, on_drawn, _folder(out))
+    for index in range(len(problems)):
+        run.rollouts(index, EventLog())  # a budget that is too small is said before anything runs
+    out.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with AppendFile(out) as file:
+            summary = _resume(file, run, tests)
+            progress(summary.problems)
+            await run.go(file, summary, progress)
+            return summary
+    except StoreError as error:
+        raise InputError(str(error)) from error
+
+
+def _folder(out: Path) -> Path:
+    return out.with_name(out.name + ".collection")
+
+
+def _resume(file: AppendFile, run: _Run, tests: str) -> CollectSummary:
+    """Brings OUT to the end of its last whole problem and counts what is there."""
+    path = run.folder / SETTINGS
+    wanted = _settings(run, tests)
+    if path.exists():
+        found = read_json(path)
+        if not isinstance(found, dict):
+            raise InputError(f"{path} is no settings file of ours; name another --out")
+        if other := [k for k in wanted if found.get(k) != wanted[k]]:
             raise InputError(
-                f"{out} holds traces of problem {record.get('problem_id')!r} drawn with {found}, "
-                f"not with {wanted}; name another --out or remove the file"
+                f"{file.path} was begun with "
+                + "; ".join(f"{k} {found.get(k)}, not {wanted[k]}" for k in other)
+                + f"; name another --out, or remove that file and {run.folder}"
             )
-    counts = Counter(r["problem_id"] for r in records)
-    if records:
-        # One write a problem can still be torn inside: only the last problem can be incomplete.
-        last = records[-1]["problem_id"]
-        by_id = {p.id: p for p in problems}
-        if counts[last] < len(collect_problem(by_id[last], policy, config)):
-            logger.info("drawing the unfinished problem %s again", last)
-            keep = [r for r in records if r["problem_id"] != last]
-            write_jsonl(out, keep)
-            del counts[last]
-    return counts
+    elif file.path.stat().st_size:
+        raise InputError(
+            f"{file.path} is there and {path} is not, so it cannot be gone on with; "
+            "name another --out or remove the file"
+        )
+    else:
+        run.folder.mkdir(parents=True, exist_ok=True)
+        write_json(path, wanted)
+    lines = list(iterate_valid_prefix(run.folder / FINISHED))
+    order = [p.id for p in run.problems]
+    kept = [
+        line
+        for line, problem in zip(lines, order, strict=False)
+        if line["problem"] == problem and line["end"] <= file.end
+    ]
+    if len(kept) < len(lines):  # somebody shortened OUT
+        write_jsonl(run.folder / FINISHED, kept)
+    file.truncate(kept[-1]["end"] if kept else 0)
+    summary = CollectSummary()
+    for line in kept:
+        summary.add(line)
+    return summary
+
+
+def _settings(run: _Run, tests: str) -> dict[str, Any]:
+    config = run.config
+    public = [
+        [p.id, p.statement, p.kind, p.entry_point, p.starter_code, [t.to_json() for t in p.tests]]
+        for p in run.problems
+    ]
+    return {
+        "policy": run.policy.name,
+        "method": config.method_name,
+        "constants": dataclasses.asdict(config.method),
+        "seed": config.seed,
+        "budget": dataclasses.asdict(config.budget),
+        "problems": f"{len(public)} problems ({digest('problems', public)})",
+        "tests": tests,
+    }
+
+
+@dataclass
+class _Run:
+    problems: Sequence[PublicProblem]
+    policy: Policy
+    config: CollectConfig
+    oracle: Oracle | None
+    on_drawn: Callable[[], None]
+    folder: Path
+
+    def __post_init__(self) -> None:
+        self.generation = Generation(self.policy)
+        self.room = asyncio.Semaphore(self.config.problems_at_once)
+
+    async def go(
+        self, file: AppendFile, summary: CollectSummary, progress: Callable[[int], None]
+    ) -> None:
+        """Draws the problems that are not in the file yet, and appends them in their order."""
+        left = deque(range(summary.problems, len(self.problems)))
+        tasks: deque[asyncio.Task[tuple[Rollouts, bool]]] = deque()
+        try:
+            while left or tasks:
+                while left and len(tasks) < AHEAD * self.config.problems_at_once:
+                    tasks.append(asyncio.create_task(self._problem(left.popleft())))
+                line = self._write(file, await tasks[0])
+                tasks.popleft()
+                summary.add(line)
+                progress(1)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def rollouts(self, index: int, log: EventLog) -> Rollouts:
+        """What draws for one problem. Raises InputError on a budget that is too small."""
+        return Rollouts(
+            self.problems[index],
+            self.policy.name,
+            self.generation,
+            log,
+            self.config.seed,
+            self.config.budget.share(index, len(self.problems)),
+            self.oracle,
+            {"method": self.config.method_name},
+            self.on_drawn,
+        )
+
+    async def _problem(self, index: int) -> tuple[Rollouts, bool]:
+        async with self.room:
+            name = urllib.parse.quote(self.problems[index].id, safe="")
+            rollouts = self.rollouts(index, EventLog(self.folder / f"{name}.jsonl"))
+            try:
+                method = self.config.method
+                if isinstance(method, TreeConfig):
+                    await tree(rollouts, method)
+                else:
+                    await uniform(rollouts, method)
+            except BudgetSpentError:
+                return rollouts, True
+            return rollouts, False
+
+    def _write(self, file: AppendFile, done: tuple[Rollouts, bool]) -> dict[str, Any]:
+        rollouts, out_of_budget = done
+        if rollouts.traces:
+            file.append([t.to_json() for t in rollouts.traces])
+        line = {
+            "problem": rollouts.problem.id,
+            "end": file.end,
+            "traces": len(rollouts.traces),
+            "rollouts": rollouts.drawn,
+            "generated_tokens": rollouts.generated_tokens,
+            "prompt_tokens": rollouts.prompt_tokens,
+            "failures": dict(sorted(rollouts.failures.items())),
+            "out_of_budget": out_of_budget,
+        }
+        append_jsonl(self.folder / FINISHED, [line])
+        return line

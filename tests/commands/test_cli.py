@@ -72,7 +72,7 @@ def test_every_command_has_help(name: str, codeprm: Callable[..., Result]) -> No
         (["collect"], "--out"),
         (["collect", "--out", "x", "--problems", "nowhere"], "valid forms"),
         (["collect", "--out", "x", "--problems", "humaneval:/nowhere.jsonl"], "does not exist"),
-        (["collect", "--out", "x", "--right-probability", "2"], "[0, 1]"),
+        (["collect", "--out", "x", "--mutation.right-probability", "2"], "[0, 1]"),
         (["problems", "show"], "show needs"),
         (["problems", "show", "bank/none"], "no problem"),
         (["build", "/nowhere.jsonl"], "does not exist"),
@@ -113,7 +113,7 @@ def test_a_full_disk_is_a_message_and_costs_nothing_that_was_finished(
     code = (
         "import resource, sys; from codeprm_jax import cli\n"
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))\n"
-        f"sys.exit(cli.run(['collect', '--out', {str(out)!r}, '--rollouts', '8']))"
+        f"sys.exit(cli.run(['collect', '--out', {str(out)!r}, '--uniform.rollouts', '8']))"
     )
     full = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
@@ -122,8 +122,8 @@ def test_a_full_disk_is_a_message_and_costs_nothing_that_was_finished(
     assert "run the command again" in full.stderr and "Traceback" not in full.stderr
     kept = out.read_text()
     assert 0 < len(kept) <= size and kept.endswith("\n")
-    assert codeprm("collect", "--out", str(out), "--rollouts", "8").returncode == 0
-    assert codeprm("collect", "--out", str(whole), "--rollouts", "8").returncode == 0
+    assert codeprm("collect", "--out", str(out), "--uniform.rollouts", "8").returncode == 0
+    assert codeprm("collect", "--out", str(whole), "--uniform.rollouts", "8").returncode == 0
     assert out.read_bytes() == whole.read_bytes() and whole.read_text().startswith(kept)
 
 
