@@ -37,8 +37,8 @@ h2 { font-size: 20px; margin: 44px 0 8px; padding-top: 10px; border-top: 1px sol
 h3 { font-size: 15.5px; margin: 24px 0 6px; }
 nav { margin: 18px 0 0; font-size: 14px; } nav a { margin-right: 14px; white-space: nowrap; }
 a { color: var(--accent); }
-.lead, .note, caption, summary { color: var(--soft); } .note, caption { font-size: 13.5px; }
-caption { text-align: left; padding: 2px 0 6px; }
+.lead, .note, summary { color: var(--soft); } .note { font-size: 13.5px; }
+.caption { margin: 16px 0 -6px; }
 .simulated { border-left: 5px solid var(--warn); background: var(--warn-paper);
   padding: 10px 14px; font-size: 16px; }
 .cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(200px, 1fr)); gap: 12px;
@@ -50,19 +50,20 @@ table { border-collapse: collapse; width: 100%; font-size: 13.5px; }
 table.narrow { width: auto; min-width: min(100%, 540px); }
 th, td { text-align: right; padding: 4px 9px; border-bottom: 1px solid var(--line);
   font-variant-numeric: tabular-nums; overflow-wrap: normal; }
-td { white-space: nowrap; } td.words { white-space: normal; }
+td { white-space: nowrap; } td.words { white-space: normal; min-width: 9em; }
 .words { text-align: left; }
 thead th { color: var(--soft); font-weight: 600; vertical-align: bottom; }
 th:first-child { text-align: left; font-weight: 500; position: sticky; left: 0;
   background: var(--page); z-index: 1; min-width: 7.5em; }
+tbody th { white-space: nowrap; }
 .interval { display: inline-block; position: relative; width: 120px; height: 12px;
   vertical-align: -1px; background: var(--paper); border-radius: 2px; }
 .interval i { position: absolute; top: 4px; height: 4px; background: var(--accent);
   opacity: .45; min-width: 1px; }
 .interval b { position: absolute; top: 1px; width: 3px; margin-left: -1px; height: 10px;
   background: var(--accent); }
-.parts { display: flex; height: 5px; margin-top: 2px; min-width: 64px; max-width: 150px; margin-left: auto;
-  border-radius: 2px;
+.parts { display: flex; height: 5px; margin-top: 2px; min-width: 64px;
+  max-width: 150px; margin-left: auto;  border-radius: 2px;
   overflow: hidden; background: var(--paper); }
 .parts i { background: var(--other); } .parts .good { background: var(--good); }
 .parts .bad { background: var(--bad); }
@@ -94,6 +95,8 @@ ul.tree > li { margin: 4px 0; }
 .attempt.answer { outline: 2px solid var(--accent); outline-offset: -1px; }
 .attempt > summary { color: var(--ink); }
 .attempt pre { background: var(--page); }
+.attempt th:first-child { position: static; background: none; }
+.attempt table { width: auto; } td pre { margin: 0; padding: 1px 7px; max-width: 420px; }
 .chip { display: inline-block; font-size: 12px; line-height: 1.5; border-radius: 4px;
   padding: 0 6px; margin: 1px 2px; border: 1px solid var(--line); white-space: nowrap;
   color: var(--soft); }
@@ -110,10 +113,11 @@ ins { color: var(--good); background: var(--good-paper); text-decoration: none; 
 .bar span { display: inline-block; width: 70px; height: 8px; border-radius: 4px;
   background: var(--line); overflow: hidden; }
 .bar span i { display: block; height: 100%; background: var(--accent); }
-@media (max-width: 600px) { body { padding: 18px 12px 60px; } h1 { font-size: 23px; }
+@media (max-width: 600px) { .interval { width: 64px; }
+  body { padding: 18px 12px 60px; } h1 { font-size: 23px; }
   th, td { padding: 4px 6px; } .search { padding: 6px 8px; } .attempt { padding: 4px 7px; }
   th:first-child { max-width: 34vw; white-space: normal; }
-  .matrix th:first-child { white-space: normal; } }
+  tbody th, .matrix th:first-child { white-space: normal; } }
 @media print { body { max-width: none; padding: 0; font-size: 11px; } nav { display: none; }
   table { font-size: 9.5px; } table.matrix { font-size: 7.5px; } th, td { padding: 2px 4px; }
   .matrix td, .matrix thead th { padding: 1px 2px; } .scroll { overflow: visible; }
@@ -201,10 +205,11 @@ def table(
             for i, value in enumerate(rest, 1)
         )
         body.append(Html(f'<tr><th scope="row">{text(first)}</th>{cells}</tr>\n'))
+    # A <caption> would be as wide as the table and scroll away with it.
+    named = f' aria-label="{text(caption)}"' if caption else ""
     return Html(
-        f'<div class=scroll tabindex=0 role=group aria-label="{text(caption or "table")}">'
-        f"<table class={kind}>"
-        + (f"<caption>{text(caption)}</caption>" if caption else "")
+        (f'<p class="note caption">{text(caption)}</p>\n' if caption else "")
+        + f"<div class=scroll tabindex=0><table class={kind}{named}>"
         + (f"<thead><tr>{top}</tr></thead>" if head else "")
         + f"<tbody>\n{joined(body)}</tbody></table></div>\n"
     )

@@ -99,6 +99,11 @@ def _search(folder: Path) -> tuple[dict[str, Any], Html, _Sections]:
         )
     summary = read_json(folder / SUMMARY)
     settings = read_json(folder / SETTINGS)
+    if "arms" not in settings or not (folder / RESULTS).is_file():
+        raise InputError(
+            f"{folder} is not what codeprm search leaves today ({SETTINGS} with arms, {RESULTS}); "
+            "search again, in another folder"
+        )
     arms = {name: settings["arms"][name] for name in summary["arms"]}
     readings = Readings(arms)
     for record in iterate_valid_prefix(folder / RESULTS, cut=False):
@@ -108,7 +113,7 @@ def _search(folder: Path) -> tuple[dict[str, Any], Html, _Sections]:
         [
             report_search.simulated(summary),
             report_search.facts(summary, settings),
-            _other_arms(readings),
+            _not_reported(readings, summary),
             report_search.headline(summary),
         ]
     )
@@ -131,10 +136,22 @@ def _statements(folder: Path) -> Mapping[str, str]:
     return read_json(path) if path.is_file() else {}
 
 
-def _other_arms(readings: Readings) -> Html:
-    if not readings.other:
-        return Html("")
-    return note(
-        f"{RESULTS} holds {readings.other:,} searches more, of arms that the last start did not "
-        "name. They are not on this page."
-    )
+def _not_reported(readings: Readings, summary: Mapping[str, Any]) -> Html:
+    """Says where the searches and the summary are not of the same run."""
+    parts = []
+    summed = sum(v["searches"] for g in summary["groups"].values() for v in g["arms"].values())
+    if readings.searches != summed:
+        parts.append(
+            note(
+                f"{SUMMARY} is of {summed:,} searches and {RESULTS} holds {readings.searches:,}: a "
+                "start of this run has not come to its end. Intervals and curves are of the former."
+            )
+        )
+    if readings.other:
+        parts.append(
+            note(
+                f"{RESULTS} holds {readings.other:,} searches more, of arms that the last start "
+                "did not name. They are not on this page."
+            )
+        )
+    return joined(parts)

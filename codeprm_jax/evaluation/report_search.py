@@ -51,6 +51,7 @@ class Readings:
 
     Attributes:
       arms: name -> settings of the arms that are reported.
+      searches: of these arms.
       other: searches of arms that the summary does not name.
     """
 
@@ -58,6 +59,7 @@ class Readings:
     calibration: dict[str, Calibration] = field(default_factory=dict)
     rewrites: dict[str, Rewrites] = field(default_factory=dict)
     choice: Choice = field(default_factory=Choice)
+    searches: int = 0
     other: int = 0
 
     def add(self, record: Mapping[str, Any]) -> None:
@@ -65,6 +67,7 @@ class Readings:
         if record["arm"] not in self.arms:
             self.other += 1
             return
+        self.searches += 1
         group = record["group"]
         self.calibration.setdefault(group, Calibration(self.arms)).add(record)
         self.rewrites.setdefault(group, Rewrites()).add(record)
@@ -136,8 +139,8 @@ def arms(summary: Mapping[str, Any]) -> Html:
         note(
             "Equal seeds draw equal fresh samples in every arm. The private tests judge only what "
             "a search has handed in. Intervals: 95 %, bootstrap over problems. Pass rate: share of "
-            "private tests passed. pass@k: by the k first samples, where every search of an arm "
-            "drew equally many."
+            "private tests passed. pass@k: the chance that one of k fresh samples passes, where "
+            "every search of an arm drew equally many."
         )
     ]
     for name, group in summary["groups"].items():
@@ -234,7 +237,7 @@ def differences(summary: Mapping[str, Any]) -> Html:
             heading(f"{name}, {group['problems']} problems"),
             note(
                 f"{len(names)} arms make {pairs} pairs. If no two arms differed, about "
-                f"{0.05 * pairs:.0f} of {pairs} intervals of 95 % would exclude 0 by chance alone; "
+                f"{0.05 * pairs:.2g} of {pairs} intervals of 95 % would exclude 0 by chance alone; "
                 f"here {sure} do. The pairs are not independent: they share problems, samples and "
                 "arms. No interval is corrected for their number."
             ),
@@ -375,8 +378,8 @@ def refinements(readings: Readings, summary: Mapping[str, Any]) -> Html:
         note(
             "A rewrite helped if the private pass rate of the attempt is higher than that of the "
             "attempt it was made from, and harmed if it is lower. In each cell: helped / harmed / "
-            "neutral; the bar has them in green, red and grey. Arms begin with the same samples, but what they rewrite later depends on "
-            "what they rewrote before."
+            "neutral; the bar has them in green, red and grey. Arms begin with the same "
+            "samples, but what they rewrite later depends on what they rewrote before."
         )
     ]
     for name in summary["groups"]:
@@ -407,6 +410,8 @@ def stages(starts: Sequence[Mapping[str, Any]]) -> Html:
             "places are the requests that may be open at once, not what the server can bear."
         )
     ]
+    if not starts:
+        parts.append(note("It was not recorded in this folder."))
     for count, start in enumerate(starts, 1):
         wall = start["wall_seconds"]
         found = start["stages"]

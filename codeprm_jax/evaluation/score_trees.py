@@ -137,12 +137,13 @@ def search_tree(record: Record, how: Any, statement: str | None, budget: Mapping
       how: aggregate of the arm.
       statement: of the problem; None if it is not known.
     """
-    drawing = _Drawing(record, how, str(budget["unit"]).replace("_", " "))
+    drawing = _Drawing(record, how, f"{budget['amount']:g}")
     private = record["private"]
-    spent = f"{record['ledger']['spent']:g} of {budget['amount']:g} {drawing.unit}"
+    unit = str(budget["unit"]).replace("_", " ")
+    spent = f"{record['ledger']['spent']:g} of {drawing.budget} {unit}"
     summary = Html(
         f"<b>{text(outcome(record))}</b>: {text(record['problem_id'])}, repeat "
-        f"{record['repeat'] + 1} ({text(record['group'])}) · {len(record['attempts'])} attempts · "
+        f"{record['repeat'] + 1} ({text(record['group'])}) · attempts: {len(record['attempts'])} · "
         f"spent {text(spent)} · ended: {text(record['ended'])} · "
         f"private tests {private['passed']} of {private['total']}"
     )
@@ -160,7 +161,7 @@ class _Drawing:
 
     record: Record
     how: Any
-    unit: str
+    budget: str
 
     def __post_init__(self) -> None:
         self.attempts: Sequence[Record] = self.record["attempts"]
@@ -216,7 +217,7 @@ class _Drawing:
         if node["value"] is not None:
             remarks.append(bar(node["value"], "value"))
         if node["visits"]:
-            remarks.append(chip(f"{node['visits']} visits"))
+            remarks.append(chip(f"visits {node['visits']}"))
         if node["best"] is not None:
             remarks.append(chip(f"best return {node['best']:.2f}"))
         if node["replaced"]:
@@ -240,7 +241,7 @@ class _Drawing:
         remarks = [
             _passed("public", attempt["feedback"]),
             _passed("private", attempt["private"]),
-            chip(f"spent {attempt['spent']:g} {self.unit}"),
+            chip(f"spent {attempt['spent']:g} of {self.budget}"),
         ]
         if attempt["scores"]:
             remarks.insert(0, bar(aggregate(attempt["scores"], self.how), "PRM"))
