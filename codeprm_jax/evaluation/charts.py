@@ -162,8 +162,6 @@ def _figure(xlabel: str, ratio: float = 0.6) -> tuple[Any, Any]:
     from matplotlib.figure import Figure
 
     style = {
-        "svg.fonttype": "none",
-        "svg.hashsalt": "codeprm",
         "font.family": "sans-serif",
         "font.size": 9,
         "text.parse_math": False,

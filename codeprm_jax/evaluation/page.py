@@ -45,7 +45,8 @@ a { color: var(--accent); }
   margin: 14px 0; }
 .card { border: 1px solid var(--line); border-radius: 8px; padding: 11px 14px; }
 .card b { display: block; font-size: 22px; } .card span { color: var(--soft); font-size: 13px; }
-.scroll { overflow-x: auto; margin: 10px 0; }
+.scroll { overflow-x: auto; margin: 10px 0; position: relative; }
+.hidden { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
 table { border-collapse: collapse; width: 100%; font-size: 13.5px; }
 table.narrow { width: auto; min-width: min(100%, 540px); }
 th, td { text-align: right; padding: 4px 9px; border-bottom: 1px solid var(--line);

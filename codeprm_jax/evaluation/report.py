@@ -85,7 +85,8 @@ def _quickstart_page(run: Path) -> Html:
 
 def _search_page(run: Path) -> Html:
     summary, opening, sections = _search(run)
-    title = f"{len(summary['arms'])} ways to spend a budget, compared"
+    count = len(summary["arms"])
+    title = f"{count} arm{'s' if count > 1 else ''} at one budget"
     top = Html(f"<h1>Generate–Verify–Refine: {title}</h1>\n{opening}")
     return document(f"CodePRM-JAX: {title}", sections, top)
 

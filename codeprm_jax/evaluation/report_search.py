@@ -229,6 +229,7 @@ def differences(summary: Mapping[str, Any]) -> Html:
         versus = group["versus"]
         pairs = len(names) * (len(names) - 1) // 2
         if not pairs:
+            parts.append(note(f"{name}: one arm alone has none."))
             continue
         sure = sum(
             _excludes_zero(versus[f"{a} - {b}"]) for i, a in enumerate(names) for b in names[:i]
@@ -465,7 +466,7 @@ def _matrix(names: Sequence[str], versus: Mapping[str, Sequence[float]]) -> Html
             cells.append(cell(shown, f"{kind} sure" if sure else "", title))
         rows.append((f"{i} {first}", *cells))
     columns = [
-        Html(f'<abbr title="{text(name)}" aria-label="{text(name)}">{i}</abbr>')
+        Html(f'<abbr title="{text(name)}">{i}</abbr><span class=hidden> {text(name)}</span>')
         for i, name in enumerate(names, 1)
     ]
     return table(
