@@ -109,7 +109,7 @@ ol.thoughts li > div { display: flex; flex-wrap: wrap; gap: 2px 12px; align-item
 ol.thoughts li > div > span:first-child { flex: 1 1 240px; }
 del { color: var(--bad); background: var(--bad-paper); }
 ins { color: var(--good); background: var(--good-paper); text-decoration: none; }
-.bar { display: inline-flex; align-items: center; gap: 5px; font-size: 12px;
+.bar { margin-right: 4px; display: inline-flex; align-items: center; gap: 5px; font-size: 12px;
   color: var(--soft); white-space: nowrap; font-variant-numeric: tabular-nums; }
 .bar span { display: inline-block; width: 70px; height: 8px; border-radius: 4px;
   background: var(--line); overflow: hidden; }

@@ -151,8 +151,8 @@ def _not_reported(readings: Readings, summary: Mapping[str, Any]) -> Html:
     if readings.other:
         parts.append(
             note(
-                f"{RESULTS} holds {readings.other:,} searches more, of arms that the last start "
-                "did not name. They are not on this page."
+                f"Not on this page: {readings.other:,} of the searches in {RESULTS}, whose arms the "
+                "last start did not name."
             )
         )
     return joined(parts)

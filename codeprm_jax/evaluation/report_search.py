@@ -237,7 +237,7 @@ def differences(summary: Mapping[str, Any]) -> Html:
         parts += [
             heading(f"{name}, {group['problems']} problems"),
             note(
-                f"{len(names)} arms make {pairs} pairs. If no two arms differed, about "
+                f"{len(names)} arms make {pairs} pair{'s' if pairs > 1 else ''}. If no two arms differed, about "
                 f"{0.05 * pairs:.2g} of {pairs} intervals of 95 % would exclude 0 by chance alone; "
                 f"here {sure} do. The pairs are not independent: they share problems, samples and "
                 "arms. No interval is corrected for their number."

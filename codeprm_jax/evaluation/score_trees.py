@@ -24,7 +24,7 @@ from codeprm_jax.scoring.aggregate import aggregate
 
 Record = Mapping[str, Any]
 Outcome = Literal[
-    "solved after failed attempts",
+    "solved by a later attempt",
     "solved by the first attempt",
     "passes the public tests only",
     "fails public tests",
@@ -43,7 +43,7 @@ def outcome(record: Record) -> Outcome:
     if answer is None:
         return "no answer"
     if record["private"]["passed"] == record["private"]["total"]:
-        return "solved after failed attempts" if answer else "solved by the first attempt"
+        return "solved by a later attempt" if answer else "solved by the first attempt"
     feedback = record["attempts"][answer]["feedback"]
     whole = feedback["passed"] == feedback["total"]
     return "passes the public tests only" if whole else "fails public tests"

@@ -195,7 +195,7 @@ def test_what_is_missing_or_more_than_the_summary_knows_is_said(copy: Path) -> N
     summary = read_json(copy / "summary.json")
     write_json(copy / "summary.json", summary | {"simulated": False})
     page = page_of(copy)
-    assert "1 searches more, of arms that the last start" in page.text
+    assert "Not on this page: 1 of the searches in results.jsonl" in page.text
     assert "has not come to its end" in page.text
     assert (copy / "results.jsonl").stat().st_size == size, "another's file was cut"
     assert "The statement is not in this folder" in page.text
