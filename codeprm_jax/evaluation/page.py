@@ -302,5 +302,15 @@ def number(value: float | None) -> str:
     return "–" if value is None or value != value else f"{value:.3f}".replace("-", "−")
 
 
+def signed(value: float, decimals: int = 3) -> str:
+    """A difference: always with its sign."""
+    return f"{value:+.{decimals}f}".replace("-", "−")
+
+
+def share(part: float, whole: float) -> str:
+    """Part of a whole, in percent; a dash where there is no whole."""
+    return f"{100 * part / whole:.1f} %" if whole else "–"
+
+
 def _escape(match: re.Match[str]) -> str:
     return match.group().encode("unicode_escape").decode("ascii")

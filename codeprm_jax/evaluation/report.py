@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from codeprm_jax.evaluation import report_quickstart, report_search
+from codeprm_jax.evaluation import report_quickstart, report_readings, report_search
 from codeprm_jax.evaluation.benchmark import RESULTS, SETTINGS, STAGES, STATEMENTS, SUMMARY
 from codeprm_jax.evaluation.page import Html, cards, document, joined, note, number, text
-from codeprm_jax.evaluation.report_search import Readings
+from codeprm_jax.evaluation.report_readings import Readings
 from codeprm_jax.evaluation.score_trees import score_trees
 from codeprm_jax.files import InputError, iterate_valid_prefix, read_json, read_jsonl, write_whole
 
@@ -123,10 +123,13 @@ def _search(folder: Path) -> tuple[dict[str, Any], Html, _Sections]:
         ("The arms at one budget", report_search.arms(summary)),
         ("Differences between arms", report_search.differences(summary)),
         ("Smaller budgets", report_search.curves(summary, settings)),
-        ("Calibration in the search", report_search.calibration(readings, list(summary["groups"]))),
-        ("Rewrites", report_search.refinements(readings, summary)),
+        (
+            "Calibration in the search",
+            report_readings.calibration(readings, list(summary["groups"])),
+        ),
+        ("Rewrites", report_readings.refinements(readings, summary)),
         ("Searches, step by step", trees),
-        ("How busy the stages were", report_search.stages(starts)),
+        ("How busy the stages were", report_readings.stages(starts)),
     ]
     return summary, opening, sections
 
@@ -151,8 +154,8 @@ def _not_reported(readings: Readings, summary: Mapping[str, Any]) -> Html:
     if readings.other:
         parts.append(
             note(
-                f"Not on this page: {readings.other:,} of the searches in {RESULTS}, whose arms the "
-                "last start did not name."
+                f"Not on this page: {readings.other:,} of the searches in {RESULTS}, whose arms "
+                "the last start did not name."
             )
         )
     return joined(parts)

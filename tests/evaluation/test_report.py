@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from report_parser import PageParser
 
 from codeprm_jax.data.layout import StepInput
-from codeprm_jax.evaluation import report_search
+from codeprm_jax.evaluation import report_readings, report_search
 from codeprm_jax.evaluation.benchmark import BenchmarkConfig, run_benchmark
 from codeprm_jax.evaluation.page import clipped, pre, text
 from codeprm_jax.evaluation.prm_metrics import evaluate_records
@@ -219,7 +219,7 @@ def test_the_bound_of_the_busiest_stage() -> None:
     stage = {"capacity": 2, "done": 9, "worked_seconds": 16.0, "busy_seconds": 9.0}
     other = {"capacity": 8, "done": 9, "worked_seconds": 20.0, "busy_seconds": 5.0}
     starts = [{"wall_seconds": 10.0, "stages": {"generation": other, "execution": stage}}]
-    shown = PageParser(report_search.stages(starts)).text
+    shown = PageParser(report_readings.stages(starts)).text
     assert "execution, needs 8.0 s" in shown and "1.25 times that" in shown
     assert "80.0 %" in shown and "25.0 %" in shown and "90.0 %" in shown
 
