@@ -7,6 +7,7 @@ nothing of them flows back.
 Files in a run's folder:
 
 - settings.json: what must not change between two starts;
+- statements.json: the problems' public statements, for the report;
 - events/: a log a problem, see `search.events`;
 - verdicts.jsonl: private verdicts, by problem and program;
 - results.jsonl, results.parquet: a search a line, sorted when the run is complete;
@@ -54,6 +55,7 @@ logger = logging.getLogger(__name__)
 
 SETTINGS, RESULTS, SUMMARY = "settings.json", "results.jsonl", "summary.json"
 TABLE, STAGES, VERDICTS, EVENTS = "results.parquet", "stages.json", "verdicts.jsonl", "events"
+STATEMENTS = "statements.json"
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,7 @@ def run_benchmark(
     out = Path(out)
     _check_arms(arms, scorer)
     _check_settings(out, problems, groups, policy, scorer, arms, config)
+    write_json(out / STATEMENTS, {p.id: p.public.statement for p in problems})
     done = {_key(r) for r in read_valid_prefix(out / RESULTS)}
     todo = [
         (problem, repeat, arm)
