@@ -42,6 +42,7 @@ from codeprm_jax.files import (
 from codeprm_jax.policies.policy import Policy
 from codeprm_jax.problems.problem import Problem
 from codeprm_jax.scoring.scorer import Scorer
+from codeprm_jax.search import event_loop
 from codeprm_jax.search.arms import CORE_ARMS, Arm, run_arm
 from codeprm_jax.search.events import EventLog
 from codeprm_jax.search.execution import Execution, Judge
@@ -129,7 +130,7 @@ def run_benchmark(
     ]
     progress(len(problems) * config.repeats * len(arms) - len(todo))
     if todo:
-        asyncio.run(_run(todo, groups, policy, judge, scorer, out, config, progress))
+        event_loop.run(_run(todo, groups, policy, judge, scorer, out, config, progress))
     records = _sorted(read_valid_prefix(out / RESULTS), problems, arms)
     write_jsonl(out / RESULTS, records)
     _write_table(out / TABLE, records)

@@ -101,6 +101,7 @@ class OpenAIPolicy(Policy):
             raise InputError("model is needed: its name, as the server lists it at /v1/models")
         self.config = config
         self.limits = config.limits
+        self.concurrency = config.concurrency
         self._extra = config.extra()
         self._prompts = Prompts(config.prompts)
         self._client = ChatClient(config)
@@ -122,6 +123,10 @@ class OpenAIPolicy(Policy):
     async def aclose(self) -> None:
         """Ends the requests in flight and closes the connections. A later call opens new ones."""
         await self._client.close()
+
+    def counts(self) -> dict[str, Any]:
+        """`statistics`, for the report."""
+        return self.statistics.to_json()
 
     async def propose(self, request: ProposeRequest) -> Thoughts:
         """The next thoughts, up to the number that a plan has.
