@@ -20,6 +20,7 @@ jax.config.update("jax_num_cpu_devices", 8)
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 
@@ -37,6 +38,18 @@ from codeprm_jax.traces.dataset import Record, SplitConfig, build_dataset
 from codeprm_jax.traces.trace import Trace, read_traces
 from sandbox_runner.label import label
 from sandbox_runner.pool import Pool
+
+# What passes once passes again: the examples follow from the tests, and no clock is held against
+# them. To try new ones: pytest --hypothesis-profile=explore.
+hypothesis.settings.register_profile(
+    "same",
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.register_profile("explore", derandomize=False, deadline=None)
+hypothesis.settings.load_profile("same")
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

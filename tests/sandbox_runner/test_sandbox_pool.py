@@ -100,7 +100,7 @@ def test_closing_stops_everything_at_once() -> None:
     with pytest.raises(PoolClosedError):
         for report in run:
             assert report.internal_error
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 20
     closer.join()
     with pytest.raises(PoolClosedError):
         next(pool.run([echo("x")]))

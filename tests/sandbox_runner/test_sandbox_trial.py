@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -67,19 +68,25 @@ def test_each_test_has_its_own_time(pool: Pool) -> None:
         "import time\ndef f(x):\n  end = time.process_time() + 0.375\n"
         "  while time.process_time() < end: pass\n  return x"
     )
-    assert verdicts(pool, function(program, 0, 1, 2, 3)) == ["AC"] * 4
+    job = function(program, 0, 1, 2, 3, limits=replace(LIMITS, wall_s=30))
+    assert verdicts(pool, job) == ["AC"] * 4
 
 
 def test_an_overrun_is_ended_within_50_ms(pool: Pool) -> None:
     loop = "def f(x):\n  while True: pass"
     wait = "import time\ndef f(x): time.sleep(60)"
-    for program, seconds in ((loop, LIMITS.cpu_s), (wait, LIMITS.wall_s)):
-        began = time.monotonic()
-        (report,) = pool.run([function(program, 0)])
-        took = time.monotonic() - began
-        assert report.tests[0].verdict == "TLE"
-        measure = report.tests[0].cpu_s if program is loop else report.tests[0].wall_s
-        assert seconds <= measure < seconds + 0.05, (measure, took)
+    by_processor = function(loop, 0, limits=replace(LIMITS, wall_s=30))
+    for job, seconds in ((by_processor, LIMITS.cpu_s), (function(wait, 0), LIMITS.wall_s)):
+        over = []
+        for _ in range(5):  # a busy machine may be late once, not every time
+            (report,) = pool.run([job])
+            (result,) = report.tests
+            assert result.verdict == "TLE"
+            over.append((result.cpu_s if job is by_processor else result.wall_s) - seconds)
+            assert over[-1] >= 0
+            if over[-1] < 0.05:
+                break
+        assert min(over) < 0.05, over
 
 
 def test_processor_time_of_children_counts(pool: Pool) -> None:
@@ -96,7 +103,7 @@ def test_an_import_that_fails_is_not_tried_for_each_test(pool: Pool) -> None:
     began = time.monotonic()
     program = "while True: pass\ndef f(x): return x"
     assert verdicts(pool, function(program, *range(20))) == ["TLE"] * 20
-    assert time.monotonic() - began < 5 * LIMITS.cpu_s
+    assert time.monotonic() - began < 10 * LIMITS.cpu_s  # half of what twenty tries take
 
 
 SUM = "a, b = map(int, input().split())\nprint(a + b)"

@@ -1,4 +1,4 @@
-"""A tiny trained model, shared by the tests of scoring."""
+"""A tiny model and its scorer, shared by the tests of scoring."""
 
 from __future__ import annotations
 
@@ -7,26 +7,19 @@ from pathlib import Path
 import jax
 import pytest
 
+from codeprm_jax.data.layout import Layout
 from codeprm_jax.scoring.engine import StepScorer
 from codeprm_jax.sharding import make_mesh
-from codeprm_jax.training.config import DataConfig, TrainConfig, TrainingConfig
-from codeprm_jax.training.loop import train
-from tests.conftest import TINY
+from tests.scoring.models import save_random_model
 
 
 @pytest.fixture(scope="session")
-def run(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("scored") / "run"
-    train(
-        TrainConfig(
-            data=DataConfig(data_dir=data_dir, vocab_size=640, row_tokens=1024),
-            model=TINY,
-            training=TrainingConfig(out=out, epochs=1, batch_rows=8, learning_rate=1e-2),
-        )
-    )
-    return out
+def model(layout: Layout, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With the layout that training chooses where it is not told another."""
+    directory = tmp_path_factory.mktemp("scored") / "model"
+    return save_random_model(directory, layout.tokenizer, layout=layout.config)
 
 
 @pytest.fixture(scope="session")
-def scorer(run: Path) -> StepScorer:
-    return StepScorer(run, make_mesh(devices=jax.devices()[:1]))
+def scorer(model: Path) -> StepScorer:
+    return StepScorer(model, make_mesh(devices=jax.devices()[:1]))

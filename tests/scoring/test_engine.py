@@ -24,20 +24,15 @@ from codeprm_jax.training.model_directory import load_model
 
 
 @pytest.fixture(scope="module")
-def scorer(run: Path) -> StepScorer:
-    return StepScorer(run, make_mesh(devices=jax.devices()[:1]))
-
-
-@pytest.fixture(scope="module")
-def plain_scores(run: Path) -> Callable[[StepInput], np.ndarray]:
+def plain_scores(model: Path) -> Callable[[StepInput], np.ndarray]:
     """One unpadded forward, no bucket and no batch."""
-    model = load_model(run, make_mesh(devices=jax.devices()[:1]))
-    forward = jax.jit(partial(decoder.apply, model.config))
+    loaded = load_model(model, make_mesh(devices=jax.devices()[:1]))
+    forward = jax.jit(partial(decoder.apply, loaded.config))
 
     def score(item: StepInput) -> np.ndarray:
-        (example,) = model.directory.layout.lay_out([item])
+        (example,) = loaded.directory.layout.lay_out([item])
         at = np.arange(example.length, dtype=np.int32)[None]
-        logits = forward(model.params, example.tokens[None], at * 0 + 1, at)
+        logits = forward(loaded.params, example.tokens[None], at * 0 + 1, at)
         return np.asarray(jax.nn.sigmoid(logits))[0, example.tag_positions]
 
     return score
@@ -63,15 +58,16 @@ def test_any_batch_gives_the_scores_of_single_traces(
     chosen = data.draw(st.lists(st.sampled_from(records[:40]), max_size=20))
     inputs = [step_input(r) for r in chosen]
     together = scorer.score(inputs)
+    scorer.forget()
     for item, scored in zip(inputs, together, strict=True):
         np.testing.assert_allclose(scored.scores, scorer.score([item])[0].scores, atol=1e-5)
 
 
 def test_sharded_scorer_gives_the_same(
-    run: Path, scorer: StepScorer, records: list[Record]
+    model: Path, scorer: StepScorer, records: list[Record]
 ) -> None:
     inputs = [step_input(r) for r in records[:7]]
-    sharded = StepScorer(run, make_mesh(MeshConfig(2, 2, 2)))
+    sharded = StepScorer(model, make_mesh(MeshConfig(2, 2, 2)))
     for ours, reference in zip(sharded.score(inputs), scorer.score(inputs), strict=True):
         np.testing.assert_allclose(ours.scores, reference.scores, atol=1e-5)
 
@@ -90,11 +86,13 @@ def test_bad_input_is_refused(scorer: StepScorer, tmp_path: Path) -> None:
         StepScorer(tmp_path)
 
 
-def test_attention_is_chosen_and_refused_where_it_cannot_run(run: Path, scorer: StepScorer) -> None:
+def test_attention_is_chosen_and_refused_where_it_cannot_run(
+    model: Path, scorer: StepScorer
+) -> None:
     for name in ("cudnn", "splash", "pallas_gpu"):
         with pytest.raises(InputError, match="not on cpu"):
-            StepScorer(run, attention=name, reuse=False)  # type: ignore[arg-type]
+            StepScorer(model, attention=name, reuse=False)  # type: ignore[arg-type]
     item = StepInput("Sort.", ("Compare neighbours.", "Swap them."))
     for reuse in (True, False):
-        named = StepScorer(run, attention="blockwise", reuse=reuse).score([item])[0].scores
+        named = StepScorer(model, attention="blockwise", reuse=reuse).score([item])[0].scores
         np.testing.assert_allclose(named, scorer.score([item])[0].scores, atol=1e-5)

@@ -64,7 +64,7 @@ def config(base: Path, data_dir: Path, out: Path, lora: LoraConfig = LORA) -> Tr
         data=DataConfig(data_dir=data_dir, row_tokens=1024, step_tag="<|step|>"),
         model=replace(shape, lora=lora),
         training=TrainingConfig(
-            out=out, epochs=4, batch_rows=8, evaluate_every=50, checkpoint_every=2
+            out=out, epochs=2, batch_rows=8, evaluate_every=50, checkpoint_every=2
         ),
     )
 

@@ -27,14 +27,6 @@ from codeprm_jax.training.step import TrainState, abstract_state, make_optimizer
 from tests.training.test_loop import config, losses_of, params_of
 
 
-@pytest.fixture(scope="module")
-def finished(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An uninterrupted run with a checkpoint every two steps, of which the last two are kept."""
-    out = tmp_path_factory.mktemp("run") / "whole"
-    train(config(data_dir, out))
-    return out
-
-
 def steps_of(run: Path) -> list[int]:
     return sorted(int(p.name) for p in (run / "checkpoints").glob("[0-9]*") if p.name.isdecimal())
 
@@ -256,7 +248,8 @@ def test_a_storm_of_twenty_kills_ends_as_no_kill_does(
     """Some kills hit the start, some a step, some a save or a validation."""
     settings = {"epochs": 24, "evaluate_every": 5, "checkpoint_every": 1}
     calm, run = tmp_path / "calm", tmp_path / "storm"
-    train(config(data_dir, calm, **settings))
+    # Neither checkpoints nor validations change what is learned.
+    train(config(data_dir, calm, epochs=24, evaluate_every=1000, checkpoint_every=1000))
     total = losses_of(calm)[-1][0]
     draw = random.Random(0)
     reached, kills, moments = 0, 0, []

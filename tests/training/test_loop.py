@@ -40,15 +40,6 @@ def config(data_dir: Path, out: Path, **training: object) -> TrainConfig:
     )
 
 
-@pytest.fixture(scope="module")
-def finished(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("run") / "whole"
-    summary = train(config(data_dir, out))
-    assert summary.steps >= 4 and summary.stopped_by is None
-    assert set(summary.metrics) == {"mse", "mae", "r2", "bce", "ece", "auroc"}
-    return out
-
-
 def params_of(run: Path) -> list[np.ndarray]:
     loaded = load_model(run, make_mesh())
     return [np.asarray(x) for x in jax.tree.leaves(loaded.params)]
@@ -242,15 +233,17 @@ def test_a_profile_of_some_steps_is_written(data_dir: Path, tmp_path: Path) -> N
         "from tests.training.test_loop import config\n"
         "from codeprm_jax.training.loop import train\n"
         "logging.basicConfig(level=logging.INFO, force=True)\n"
-        "kept = {'epochs': 2, 'evaluate_every': 100}\n"
+        "kept = {'evaluate_every': 100}\n"
         f"settings = config(Path({str(data_dir)!r}), Path({str(out)!r}), **kept)\n"
         "profiled = replace(settings.training, profile_steps=(2, 3))\n"
         "train(replace(settings, training=profiled))\n"
         # It is no setting of the run: the same run may be profiled elsewhere, or not.
         "train(settings)\n"
     )
+    # The devices and the schedule of `finished`, whose step is compiled already.
+    environment = os.environ | {"JAX_NUM_CPU_DEVICES": "8"}
     result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=200
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=200, env=environment
     )
     assert result.returncode == 0, result.stderr[-3000:]
     assert list((out / "profile").rglob("*.xplane.pb"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -31,7 +31,6 @@ from codeprm_jax.training.step import (
 from tests.conftest import TINY, random_tokens, tiny_params
 
 CONFIG = TrainingConfig(learning_rate=1e-2, batch_rows=8)
-MESHES = [(1, 1, 1), (8, 1, 1), (1, 8, 1), (2, 2, 2), (1, 4, 2), (1, 1, 8)]
 
 
 def batch(seed: int, rows: int = 8, length: int = 48) -> dict[str, np.ndarray]:
@@ -48,35 +47,39 @@ def batch(seed: int, rows: int = 8, length: int = 48) -> dict[str, np.ndarray]:
     }
 
 
-def run(
-    shape: tuple[int, int, int], steps: int = 3, config: TrainingConfig = CONFIG
-) -> tuple[list[float], Any]:
+@dataclass(frozen=True)
+class Run:
+    """Three steps: their losses, the states before and after each, and the compiled program."""
+
+    losses: list[float]
+    states: list[Any]
+    program: str
+
+    @property
+    def state(self) -> Any:
+        return self.states[-1]
+
+
+def run(shape: tuple[int, int, int], config: TrainingConfig = CONFIG) -> Run:
     count = int(np.prod(shape))
     mesh = make_mesh(MeshConfig(*shape), jax.devices()[:count])
     optimizer = make_optimizer(config, 10)
     state = init_state(mesh, TINY, optimizer, seed=0, ema=bool(config.ema_decay))
-    step = make_train_step(mesh, TINY, config, optimizer)
-    losses = []
+    step: Any = make_train_step(mesh, TINY, config, optimizer)
+    losses, states = [], [jax.device_get(state)]
     with jax.set_mesh(mesh):
-        for _ in range(steps):
-            state, metrics = step(state, {}, put_batch(mesh, batch(0), stop=False))
+        placed = put_batch(mesh, batch(0), stop=False)
+        compiled = step.lower(state, {}, placed).compile()
+        for _ in range(3):
+            state, metrics = compiled(state, {}, put_batch(mesh, batch(0), stop=False))
             losses.append(float(metrics["loss"]))
-    return losses, jax.device_get(state)
+            states.append(jax.device_get(state))
+    return Run(losses, states, compiled.as_text())
 
 
 @pytest.fixture(scope="module")
-def one_device() -> tuple[list[float], Any]:
+def one_device() -> Run:
     return run((1, 1, 1))
-
-
-@pytest.mark.parametrize("shape", MESHES[1:])
-def test_every_mesh_gives_the_loss_of_one_device(
-    shape: tuple[int, int, int], one_device: tuple[list[float], Any]
-) -> None:
-    losses, state = run(shape)
-    np.testing.assert_allclose(losses, one_device[0], rtol=1e-5)
-    assert_close(state.params, one_device[1].params)
-    assert losses[-1] < losses[0]
 
 
 def assert_close(ours: Any, theirs: Any, atol: float = 2e-4) -> None:
@@ -85,26 +88,26 @@ def assert_close(ours: Any, theirs: Any, atol: float = 2e-4) -> None:
 
 @pytest.mark.parametrize(("shape", "parts"), [((1, 1, 1), 4), ((1, 1, 1), 8), ((2, 1, 2), 2)])
 def test_accumulated_parts_are_the_whole_batch(
-    shape: tuple[int, int, int], parts: int, one_device: tuple[list[float], Any]
+    shape: tuple[int, int, int], parts: int, one_device: Run
 ) -> None:
     """The parts hold different numbers of scored steps: a mean of their means would be another."""
     counts = [(batch(0)["weights"][n::parts] > 0).sum() for n in range(parts)]
     assert len(set(counts)) > 1
-    losses, state = run(shape, config=replace(CONFIG, accumulate=parts))
-    np.testing.assert_allclose(losses, one_device[0], rtol=1e-5)
-    assert_close(state.params, one_device[1].params)
+    found = run(shape, replace(CONFIG, accumulate=parts))
+    np.testing.assert_allclose(found.losses, one_device.losses, rtol=1e-5)
+    assert_close(found.state.params, one_device.state.params)
 
 
-def test_the_moving_average_is_one(one_device: tuple[list[float], Any]) -> None:
-    losses, state = run((1, 1, 1), config=replace(CONFIG, ema_decay=0.75))
-    np.testing.assert_allclose(losses, one_device[0], rtol=1e-6)  # nothing learns from it
-    assert_close(state.params, one_device[1].params, 1e-6)
-    trail = [run((1, 1, 1), steps=n)[1].params for n in range(4)]
-    average = trail[0]
-    for params in trail[1:]:
+def test_the_moving_average_is_one(one_device: Run) -> None:
+    found = run((1, 1, 1), replace(CONFIG, ema_decay=0.75))
+    np.testing.assert_allclose(found.losses, one_device.losses, rtol=1e-6)  # nothing learns from it
+    assert_close(found.state.params, one_device.state.params, 1e-6)
+    average, *trail = (state.params for state in one_device.states)
+    for params in trail:
         average = jax.tree.map(lambda a, p: 0.75 * a + 0.25 * p, average, params)
-    assert_close(state.ema, average, 1e-6)
-    assert state.scored is state.ema and one_device[1].scored is one_device[1].params
+    assert_close(found.state.ema, average, 1e-6)
+    assert found.state.scored is found.state.ema
+    assert one_device.state.scored is one_device.state.params
 
 
 def test_a_stop_of_one_device_is_seen_by_all() -> None:
@@ -166,15 +169,9 @@ def test_state_really_is_sharded() -> None:
             assert leaf.addressable_shards[0].data.size * 8 == leaf.size
 
 
-def collectives(shape: tuple[int, int, int]) -> Counter[str]:
-    mesh = make_mesh(MeshConfig(*shape), jax.devices()[: int(np.prod(shape))])
-    optimizer = make_optimizer(CONFIG, 10)
-    state = init_state(mesh, TINY, optimizer, 0)
-    step: Any = make_train_step(mesh, TINY, CONFIG, optimizer)
-    with jax.set_mesh(mesh):
-        text = step.lower(state, {}, put_batch(mesh, batch(0), stop=False)).compile().as_text()
+def collectives(program: str) -> Counter[str]:
     kinds = "all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute"
-    return Counter(re.findall(rf"= .*? ({kinds})(?:-start)?\(", text))
+    return Counter(re.findall(rf"= .*? ({kinds})(?:-start)?\(", program))
 
 
 # Of the program, a layer's counted once. Each matrix of the layer is gathered in the forward and,
@@ -190,22 +187,25 @@ COLLECTIVES = {
 }
 
 
-@pytest.mark.parametrize("shape", MESHES)
-def test_no_device_no_collective_and_no_surprise(
-    shape: tuple[int, int, int], capfd: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("shape", COLLECTIVES)
+def test_every_mesh_gives_the_loss_of_one_device_with_no_surprise(
+    shape: tuple[int, int, int], one_device: Run, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Exactly these collectives, and the partitioner never gives up.
+    """By exactly these collectives, and the partitioner never gives up.
 
     Replicas only reduce gradients. Shards gather tokens and matrices, not the embedding table, and
     exchange embeddings once forward and once backward.
     """
     jax.config.update("jax_enable_compilation_cache", False)  # what is cached warns of nothing
     try:
-        found = collectives(shape)
+        found = run(shape)
     finally:
         jax.config.update("jax_enable_compilation_cache", True)
-    assert found == Counter(COLLECTIVES[shape])
     assert "rematerialization" not in capfd.readouterr().err
+    assert collectives(found.program) == Counter(COLLECTIVES[shape])
+    np.testing.assert_allclose(found.losses, one_device.losses, rtol=1e-5)
+    assert_close(found.state.params, one_device.state.params)
+    assert found.losses[-1] < found.losses[0]
 
 
 def test_losses_are_the_formulas() -> None:

@@ -44,14 +44,14 @@ def test_a_client_needs_no_jax() -> None:
 
 
 def test_commands_take_an_address_for_a_model(
-    live: LiveServer, run: Path, labelled: Path, tmp_path: Path
+    live: LiveServer, model: Path, labelled: Path, tmp_path: Path
 ) -> None:
     """And go on with the model itself where they stopped with its server: it is the same one."""
     score = ["score", str(labelled), "--out", str(tmp_path / "scores.jsonl")]
     assert cli.run([*score, "--model", live.url]) == 0
     scores = (tmp_path / "scores.jsonl").read_bytes()
     (tmp_path / "scores.jsonl").write_bytes(scores[: len(scores) // 2])
-    assert cli.run([*score, "--model", str(run)]) == 0
+    assert cli.run([*score, "--model", str(model)]) == 0
     again = list(read_jsonl(tmp_path / "scores.jsonl"))
     for line, record in zip(scores.splitlines(), again, strict=True):
         before = json.loads(line)
@@ -62,7 +62,7 @@ def test_commands_take_an_address_for_a_model(
     search += ["--benchmark.budget.amount", "2", "--allow-weak-isolation"]
     assert cli.run([*search, "--model", live.url]) == 0
     files = {f.name: f.read_bytes() for f in (tmp_path / "search").iterdir()}
-    assert cli.run([*search, "--model", str(run)]) == 0
+    assert cli.run([*search, "--model", str(model)]) == 0
     assert {f.name: f.read_bytes() for f in (tmp_path / "search").iterdir()} == files
 
 

@@ -45,10 +45,10 @@ def test_any_text_is_split_into_its_own_pieces(text: str, tag: str) -> None:
 def test_hostile_responses_take_no_time() -> None:
     size = 200_000
     for text in (" " * size, "\n" * size, "`" * size, "```\n" * (size // 4), "<|" * (size // 2)):
-        began = time.perf_counter()
+        began = time.process_time()
         split_response("a" + text + "b", TAG)
         split_response(text, TAG)
-        assert time.perf_counter() - began < 1.0, text[:8]
+        assert time.process_time() - began < 1.0, text[:8]
 
 
 def test_queries_without_a_trace_say_why() -> None:

@@ -25,8 +25,8 @@ from codeprm_jax.scoring.serving.service import ServerConfig
 TRACE = {"statement": "Add two numbers.", "thoughts": ["Read both.", "Print the sum."]}
 
 
-def start(run: Path, *options: str) -> tuple[subprocess.Popen[str], str]:
-    command = [sys.executable, "-m", "codeprm_jax.cli", "serve", "--model", str(run)]
+def start(model: Path, *options: str) -> tuple[subprocess.Popen[str], str]:
+    command = [sys.executable, "-m", "codeprm_jax.cli", "serve", "--model", str(model)]
     process = subprocess.Popen(
         [*command, "--port", "0", "--no-warm-up", *options],
         stdout=subprocess.PIPE,
@@ -47,8 +47,8 @@ def wait_until_ready(url: str) -> None:
 
 
 @pytest.mark.slow
-def test_sigterm_answers_what_is_queued_and_ends_with_0(run: Path) -> None:
-    process, url = start(run, "--max-batch-tokens", "400")
+def test_sigterm_answers_what_is_queued_and_ends_with_0(model: Path) -> None:
+    process, url = start(model, "--max-batch-tokens", "400")
     try:
         assert httpx.get(f"{url}/health").status_code == 200  # while it loads
         wait_until_ready(url)
@@ -90,8 +90,8 @@ def test_sigterm_answers_what_is_queued_and_ends_with_0(run: Path) -> None:
         process.kill()
 
 
-def test_engine_options_count_and_a_second_signal_waits_for_nobody(run: Path) -> None:
-    process, url = start(run, "--no-reuse", "--tokens-per-batch", "512")
+def test_engine_options_count_and_a_second_signal_waits_for_nobody(model: Path) -> None:
+    process, url = start(model, "--no-reuse", "--tokens-per-batch", "512")
     try:
         wait_until_ready(url)
         for _ in range(2):
@@ -114,8 +114,8 @@ def test_engine_options_count_and_a_second_signal_waits_for_nobody(run: Path) ->
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_while_it_loads_ends_it_at_once(run: Path, number: int) -> None:
-    process, _ = start(run)
+def test_a_signal_while_it_loads_ends_it_at_once(model: Path, number: int) -> None:
+    process, _ = start(model)
     try:
         time.sleep(0.3)
         began = time.monotonic()
@@ -167,22 +167,22 @@ def test_token_is_read_from_file_or_environment(
 
 
 def test_an_open_server_without_a_token_is_warned_of(
-    run: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    model: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import uvicorn
 
     monkeypatch.setattr(uvicorn.Server, "run", lambda *_, **__: None)
     for host, warned in (("127.0.0.1", False), ("0.0.0.0", True)):
         caplog.clear()
-        assert cli.run(["serve", "--model", str(run), "--host", host, "--port", "0"]) == 0
+        assert cli.run(["serve", "--model", str(model), "--host", host, "--port", "0"]) == 0
         assert ("without a token" in caplog.text) is warned
     with listen("::1", 0) as listener:
         assert listener.family is socket.AF_INET6
 
 
-def test_signal_handlers_are_put_back(run: Path) -> None:
+def test_signal_handlers_are_put_back(model: Path) -> None:
     config = ServerConfig()
-    app = create_app(lambda: StepScorer(run), config)
+    app = create_app(lambda: StepScorer(model), config)
     server = _Server(uvicorn_config(app, config), app.state.service)
     numbers = (signal.SIGTERM, signal.SIGINT)
     before = [signal.getsignal(number) for number in numbers]
