@@ -197,7 +197,7 @@ def read(path: Path) -> Workload:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("source", help="bank, humaneval:PATH or mbpp:PATH")
+    parser.add_argument("source", help="problems, as codeprm takes them: bank or SOURCE:PATH")
     parser.add_argument("model", type=Path, help="run or model directory of the PRM that chooses")
     parser.add_argument("out", type=Path)
     parser.add_argument("--repeats", type=int, default=REPEATS)

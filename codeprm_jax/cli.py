@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "problems": ("list, show, check or export problems", "problems"),
     "collect": ("draw thought traces from a policy", "collect"),
+    "convert": ("traces from and to TRL, PRM800K, Math-Shepherd, the release", "convert"),
     "build": ("turn labelled traces into a TFDS dataset", "build"),
     "train": ("train a process reward model from a preset", "train"),
     "evaluate": ("PRM metrics on held-out traces, beside baselines", "evaluate"),

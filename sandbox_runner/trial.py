@@ -69,6 +69,7 @@ class Trial:
     Args:
       cell: gives a cell for the program, or for its test code.
       results: filled by test id, in the order of the tests.
+      compare: in place of the job's comparator.
     """
 
     def __init__(
@@ -77,10 +78,11 @@ class Trial:
         plan: Plan,
         cell: Callable[[Role], CellHandle],
         results: dict[str, TestResult],
+        compare: judge.Compare | None = None,
     ) -> None:
         self.job, self.plan, self.cell, self.results = job, plan, cell, results
         self.limits = job.limits
-        self.compare = judge.comparator(job.comparator, job.kind)
+        self.compare = compare or judge.comparator(job.comparator, job.kind)
 
     def run(self) -> None:
         """Raises CellLostError, or OSError, with what was judged until then in `results`."""

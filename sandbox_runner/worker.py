@@ -68,8 +68,12 @@ class Worker:
         self._plans: OrderedDict[int, trial.Plan] = OrderedDict()
         self._interrupted = False
 
-    def judge(self, job: Job) -> Report:
-        """Runs `job`; whatever happens, one result for each of its tests, in their order."""
+    def judge(self, job: Job, compare: judge.Compare | None = None) -> Report:
+        """Runs `job`; whatever happens, one result for each of its tests, in their order.
+
+        Args:
+          compare: in place of the job's comparator.
+        """
         results: dict[str, TestResult] = {}
         blamed: Counter[str] = Counter()
         error = "the pool was closed"
@@ -78,7 +82,7 @@ class Worker:
         cell = partial(self._cell, image_of(job), limits)
         while not self._interrupted and (left := [t for t in plan.tests if t.id not in results]):
             try:
-                trial.Trial(job, plan, cell, results).run()
+                trial.Trial(job, plan, cell, results, compare).run()
             except _StartError as failure:
                 error = str(failure)
                 break

@@ -27,7 +27,9 @@ def main(
     Args:
       labelled: labelled.jsonl from sandbox-runner label.
       data_dir: folder to write; replaced when the new dataset is complete.
-      problems: where the statements come from: bank, humaneval:PATH, mbpp:PATH or file:PATH.
+      problems: where the statements come from: bank, or SOURCE:PATH of humaneval, humanevalplus,
+        mbpp, mbppplus, apps, code_contests, codeforces, livecodebench, or file; after it may stand
+        which ones, as in apps:PATH?difficulty=interview&limit=100; docs/problems.md has all.
       split: shares and seed of the division.
     """
     statements = {p.id: p.public for p in load_problems(problems)}

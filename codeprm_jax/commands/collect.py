@@ -41,7 +41,9 @@ def main(
 
     Args:
       out: traces.jsonl to write.
-      problems: bank, humaneval:PATH, mbpp:PATH or file:PATH.
+      problems: bank, or SOURCE:PATH of humaneval, humanevalplus, mbpp, mbppplus, apps,
+        code_contests, codeforces, livecodebench, or file; after it may stand which ones, as in
+        apps:PATH?difficulty=interview&limit=100; docs/problems.md has all.
       method: uniform draws from the start and tops every prefix up, and runs nothing; tree runs
         every program and draws where the first wrong thought is in doubt.
       policy: who writes thoughts and programs.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from codeprm_jax.policies.mutation import MutationPolicy
+from codeprm_jax.policies.openai_config import OpenAIConfig
 from codeprm_jax.policies.policy import Policy
 from codeprm_jax.problems.loading import load_chains
 from codeprm_jax.problems.problem import Problem
@@ -32,12 +33,13 @@ class PolicyOptions:
     """Which policy, and the settings of each.
 
     Attributes:
-      policy: "mutation" simulates a generator from known solutions.
-      mutation: its settings.
+      policy: "mutation" simulates a generator from known solutions; "openai" asks a model server.
+      mutation, openai: their settings.
     """
 
-    policy: Literal["mutation"] = "mutation"
+    policy: Literal["mutation", "openai"] = "mutation"
     mutation: MutationConfig = MutationConfig()
+    openai: OpenAIConfig = OpenAIConfig()
 
 
 def open_policy(options: PolicyOptions, spec: str, problems: Sequence[Problem]) -> Policy:
@@ -45,6 +47,10 @@ def open_policy(options: PolicyOptions, spec: str, problems: Sequence[Problem]) 
 
     Raises InputError if it cannot work on them, or a setting is out of its range.
     """
+    if options.policy == "openai":
+        from codeprm_jax.policies.openai import OpenAIPolicy
+
+        return OpenAIPolicy(options.openai)
     given = options.mutation
     return MutationPolicy(
         load_chains(spec, problems),

@@ -30,7 +30,9 @@ def main(
       action: list all; show one (name its id); check: run every reference solution on all tests;
         export: write problems.jsonl for sandbox-runner.
       id: the problem to show.
-      problems: bank, humaneval:PATH, mbpp:PATH or file:PATH.
+      problems: bank, or SOURCE:PATH of humaneval, humanevalplus, mbpp, mbppplus, apps,
+        code_contests, codeforces, livecodebench, or file; after it may stand which ones, as in
+        apps:PATH?difficulty=interview&limit=100; docs/problems.md has all.
       out: where export writes.
       workers: processes that judge; default all cores.
       allow_weak_isolation: check on a machine without user namespaces.

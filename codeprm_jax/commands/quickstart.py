@@ -89,7 +89,9 @@ def main(
     """Collects, labels, builds, trains, evaluates, searches and reports; run it again to go on.
 
     Args:
-      problems: bank, humaneval:PATH, mbpp:PATH or file:PATH.
+      problems: bank, or SOURCE:PATH of humaneval, humanevalplus, mbpp, mbppplus, apps,
+        code_contests, codeforces, livecodebench, or file; after it may stand which ones, as in
+        apps:PATH?difficulty=interview&limit=100; docs/problems.md has all.
       out: run directory; default runs/quickstart-SOURCE.
       rollouts: complete traces a problem; default by the source.
       epochs: of training; default by the source.

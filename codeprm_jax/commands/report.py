@@ -15,7 +15,7 @@ def main(run: Annotated[Path, tyro.conf.Positional], /) -> int:
     """Writes report.html into the folder of a run.
 
     Args:
-      run: folder that codeprm quickstart made.
+      run: folder that codeprm quickstart or codeprm search made.
     """
     say(str(write_report(run)))
     return 0

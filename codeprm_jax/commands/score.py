@@ -18,6 +18,7 @@ from codeprm_jax.problems.loading import load_problems
 from codeprm_jax.scoring.scorer import Scorer
 from codeprm_jax.scoring.serving.client import ScorerClient, open_scorer
 from codeprm_jax.traces.dataset import Record
+from codeprm_jax.traces.interchange.form import Imported
 from codeprm_jax.traces.trace import read_traces
 
 logger = logging.getLogger(__name__)
@@ -45,7 +46,10 @@ def main(
       model: run or model directory (RUN@best or RUN@300: another checkpoint than the newest), or
         the address of a server, such as http://127.0.0.1:8000.
       out: JSON Lines file.
-      problems: where the statements come from: bank, humaneval:PATH, mbpp:PATH or file:PATH.
+      problems: where the statements come from: bank, or SOURCE:PATH of humaneval, humanevalplus,
+        mbpp, mbppplus, apps, code_contests, codeforces, livecodebench, or file; after it may stand
+        which ones, as in apps:PATH?difficulty=interview&limit=100; docs/problems.md has all. An
+        imported trace (codeprm convert) whose problem is not there has its own.
       view: what the model reads; default the fullest that it was trained to read.
       engine: how a model in this process is computed.
     """
@@ -95,10 +99,14 @@ def _records(traces: Path, statements: Mapping[str, str], problems: str) -> Iter
         where = f"{traces}, line {number}"
         if trace.id in seen:
             raise InputError(f"{where}: a trace before it has the id {trace.id!r} too")
-        if trace.problem_id not in statements:
-            raise InputError(f"{where}: {problems} has no problem {trace.problem_id!r}")
+        statement = statements.get(trace.problem_id)
+        if statement is None:
+            imported = Imported.of(trace)
+            if imported is None:
+                raise InputError(f"{where}: {problems} has no problem {trace.problem_id!r}")
+            statement = imported.statement
         seen.add(trace.id)
-        yield Record(trace, statements[trace.problem_id])
+        yield Record(trace, statement)
 
 
 def _chunks(records: Iterator[Record], size: int) -> Iterator[list[Record]]:

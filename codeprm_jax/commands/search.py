@@ -32,7 +32,9 @@ class SearchCommand:
       model: run directory of a training (RUN@best: its best checkpoint), model directory, or the
         address of a server, such as http://127.0.0.1:8000. Not needed if no arm asks a PRM.
       view: what the model reads of complete traces; default the fullest that it was trained for.
-      problems: which ones; see docs/problems.md.
+      problems: bank, or SOURCE:PATH of humaneval, humanevalplus, mbpp, mbppplus, apps,
+        code_contests, codeforces, livecodebench, or file; after it may stand which ones, as in
+        apps:PATH?difficulty=interview&limit=100; docs/problems.md has all.
       data: dataset the model was trained on; separates seen from unseen problems in the summary.
       arms: names of arms, "core" for the comparison of the paper, or "all".
       benchmark: budget, repeats and seed.

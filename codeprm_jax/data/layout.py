@@ -24,7 +24,8 @@ import numpy as np
 from codeprm_jax.data.tokenizer import Tokenizer
 from codeprm_jax.files import InputError
 from codeprm_jax.json_dataclass import read_dataclass
-from codeprm_jax.traces.trace import Failure, Feedback
+from codeprm_jax.traces.feedback_text import render_failure, render_verdicts
+from codeprm_jax.traces.trace import Feedback
 
 MAX_FAILURE_TOKENS = 512  # of each failing test in the feedback, as in the paper
 MIN_PIECE_TOKENS = 32  # what truncation leaves of feedback, program and statement
@@ -345,26 +346,3 @@ def _texts(item: StepInput, view: View) -> list[str]:
 def _feedback_texts(item: StepInput) -> list[str]:
     failures = item.feedback.failures if item.feedback else ()
     return [render_verdicts(item.feedback), *map(render_failure, failures)]
-
-
-def render_verdicts(feedback: Feedback | None) -> str:
-    """The first line of the feedback."""
-    if feedback is None:
-        return "The program was not run."
-    if feedback.total == 0:
-        return "There are no public tests."
-    if feedback.all_passed:
-        return "All public tests passed."
-    return f"{feedback.passed} of {feedback.total} public tests passed."
-
-
-def render_failure(failure: Failure) -> str:
-    """A failing public test: verdict, input, expected output, and actual output or error."""
-    lines = [f"{failure.verdict} on {failure.input.strip()}"]
-    if failure.expected:
-        lines.append(f"expected {failure.expected.strip()}")
-    if failure.actual:
-        lines.append(f"got {failure.actual.strip()}")
-    if error := failure.stderr.strip():
-        lines.append(f"error {error.splitlines()[-1]}")
-    return "\n".join(lines)

@@ -7,6 +7,7 @@ nothing of them flows back.
 Files in a run's folder:
 
 - settings.json: what must not change between two starts;
+- statements.json: the problems' public statements, for the report;
 - events/: a log a problem, see `search.events`;
 - verdicts.jsonl: private verdicts, by problem and program;
 - results.jsonl, results.parquet: a search a line, sorted when the run is complete;
@@ -41,18 +42,21 @@ from codeprm_jax.files import (
 from codeprm_jax.policies.policy import Policy
 from codeprm_jax.problems.problem import Problem
 from codeprm_jax.scoring.scorer import Scorer
+from codeprm_jax.search import event_loop
 from codeprm_jax.search.arms import CORE_ARMS, Arm, run_arm
 from codeprm_jax.search.events import EventLog
 from codeprm_jax.search.execution import Execution, Judge
 from codeprm_jax.search.generation import Generation
 from codeprm_jax.search.ledger import Budget
-from codeprm_jax.search.scoring import Scoring, open_scoring
+from codeprm_jax.search.scoring import open_scoring
 from codeprm_jax.search.search import Search
+from codeprm_jax.search.stages import Stage
 
 logger = logging.getLogger(__name__)
 
 SETTINGS, RESULTS, SUMMARY = "settings.json", "results.jsonl", "summary.json"
 TABLE, STAGES, VERDICTS, EVENTS = "results.parquet", "stages.json", "verdicts.jsonl", "events"
+STATEMENTS = "statements.json"
 
 
 @dataclass(frozen=True)
@@ -115,6 +119,7 @@ def run_benchmark(
     out = Path(out)
     _check_arms(arms, scorer)
     _check_settings(out, problems, groups, policy, scorer, arms, config)
+    write_json(out / STATEMENTS, {p.id: p.public.statement for p in problems})
     done = {_key(r) for r in read_valid_prefix(out / RESULTS)}
     todo = [
         (problem, repeat, arm)
@@ -125,7 +130,7 @@ def run_benchmark(
     ]
     progress(len(problems) * config.repeats * len(arms) - len(todo))
     if todo:
-        asyncio.run(_run(todo, groups, policy, judge, scorer, out, config, progress))
+        event_loop.run(_run(todo, groups, policy, judge, scorer, out, config, progress))
     records = _sorted(read_valid_prefix(out / RESULTS), problems, arms)
     write_jsonl(out / RESULTS, records)
     _write_table(out / TABLE, records)
@@ -149,9 +154,10 @@ async def _run(
     progress: Callable[[int], None],
 ) -> None:
     began = time.perf_counter()
-    generation, verdicts = Generation(policy), EventLog(out / VERDICTS)
+    verdicts = EventLog(out / VERDICTS)
     logs = _Logs(out / EVENTS, todo)
     async with contextlib.AsyncExitStack() as stack:
+        generation = await stack.enter_async_context(Generation(policy))
         execution = stack.enter_context(Execution(judge))
         scoring = None
         if scorer is not None:
@@ -180,7 +186,8 @@ async def _run(
             await _at_once(iter(todo), search, config.concurrency)
         finally:
             seconds = time.perf_counter() - began
-            _note_stages(out / STAGES, seconds, generation, execution, scoring)
+            stages = [generation.stage, execution.stage] + ([scoring.stage] if scoring else [])
+            _note_start(out / STAGES, seconds, stages, policy.counts())
 
 
 async def _at_once(
@@ -297,19 +304,13 @@ def _write_table(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
     temporary.replace(path)
 
 
-def _note_stages(
-    path: Path,
-    seconds: float,
-    generation: Generation,
-    execution: Execution,
-    scoring: Scoring | None,
+def _note_start(
+    path: Path, seconds: float, stages: Sequence[Stage], policy: Mapping[str, Any]
 ) -> None:
-    stages = [generation.stage, execution.stage] + ([scoring.stage] if scoring else [])
+    """Adds to stages.json how busy this start has kept everybody."""
     starts = read_json(path) if path.is_file() else []
-    starts.append(
-        {"wall_seconds": round(seconds, 3), "stages": {s.name: s.to_json() for s in stages}}
-    )
-    write_json(path, starts)
+    start = {"wall_seconds": round(seconds, 3), "stages": {s.name: s.to_json() for s in stages}}
+    write_json(path, [*starts, {**start, "policy": policy}])
 
 
 def _check_arms(arms: Sequence[Arm], scorer: Scorer | None) -> None:

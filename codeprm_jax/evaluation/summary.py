@@ -93,18 +93,18 @@ def _arm(records: Sequence[Record], budget: Budget) -> dict[str, Any]:
 
 
 def _pass_at_k(records: Sequence[Record]) -> dict[str, tuple[float, float, float]]:
-    """By k, over fresh samples, where every search went on to the same number of them."""
-    counts = {len([a for a in r["attempts"] if a["parent"] is None]) for r in records}
-    if len(counts) != 1 or any(len(r["attempts"]) not in counts for r in records):
+    """By k, up to the fewest samples of a search; of an arm that draws fresh samples to the end."""
+    if any(
+        a["parent"] is not None or a["node"] is not None for r in records for a in r["attempts"]
+    ) or any(r["ended"] == "solved" for r in records):
         return {}
-    samples = counts.pop()
 
     def at(k: int) -> Callable[[Record], float]:
-        return lambda r: pass_at_k(samples, sum(map(_passes, r["attempts"])), k)
+        return lambda r: pass_at_k(len(r["attempts"]), sum(map(_passes, r["attempts"])), k)
 
     return {
         str(k): mean_interval(list(by_problem(records, at(k)).values()))
-        for k in range(1, samples + 1)
+        for k in range(1, min(len(r["attempts"]) for r in records) + 1)
     }
 
 

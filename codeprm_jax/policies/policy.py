@@ -7,7 +7,7 @@ answer says what it cost. A request holds a `PublicProblem`: no policy sees a pr
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from codeprm_jax.problems.problem import PublicProblem
 from codeprm_jax.traces.trace import Feedback
@@ -202,3 +202,11 @@ class Policy(Protocol):
 
     async def value(self, request: ValueRequest) -> Value:
         """The policy's own opinion about a prefix."""
+
+    async def aclose(self) -> None:
+        """Ends what is under way in this event loop and gives back what it holds there."""
+        return None
+
+    def counts(self) -> dict[str, Any]:
+        """What it has done in this process beside answering, such as retries; for the report."""
+        return {}

@@ -72,7 +72,7 @@ def _problem(record: dict[str, Any], where: str) -> Problem:
     )
     reference = prompt + solution
     module = parse_source(reference, f"{where}: prompt + canonical_solution of {task_id}")
-    function = _find_function(module, entry_point)
+    function = find_function(module, entry_point)
     if function is None:
         raise ProblemError(
             f"{where}: the solution of {task_id} does not define {entry_point!r}; "
@@ -84,20 +84,21 @@ def _problem(record: dict[str, Any], where: str) -> Problem:
         statement=LEAD_IN.format(name=entry_point) + prompt.strip() + "\n",
         kind="function",
         entry_point=entry_point,
-        starter_code=_starter_code(module, function),
-        tests=_public_tests(task_id, entry_point, function, reference),
+        starter_code=starter_code(module, function),
+        tests=public_tests(task_id, entry_point, function, reference),
         licence="MIT",
     )
     private = PrivateTests(tuple(_private_tests(check, module, function, where, task_id)))
     return Problem(public, private, references=(reference,))
 
 
-def _find_function(module: ast.Module, name: str) -> ast.FunctionDef | None:
+def find_function(module: ast.Module, name: str) -> ast.FunctionDef | None:
+    """The function of that name at the top level of a module, the last one if there are several."""
     found = [s for s in module.body if isinstance(s, ast.FunctionDef) and s.name == name]
     return found[-1] if found else None
 
 
-def _starter_code(module: ast.Module, function: ast.FunctionDef) -> str:
+def starter_code(module: ast.Module, function: ast.FunctionDef) -> str:
     """What stands before the entry point, and its signature; docstrings are left out."""
     lines = []
     for statement in module.body[: module.body.index(function)]:
@@ -121,9 +122,13 @@ def _starter_code(module: ast.Module, function: ast.FunctionDef) -> str:
     return "".join(lines) + signature + "\n"
 
 
-def _public_tests(
+def public_tests(
     task_id: str, entry_point: str, function: ast.FunctionDef, reference: str
 ) -> tuple[TestCase, ...]:
+    """The examples of the docstring of `function`, which `reference` is the source of.
+
+    Without those that ERRATA names for the task.
+    """
     parameters = [a.arg for a in function.args.args]
     examples: list[Example] = []
     for example in find_examples(_docstring_source(function, reference), entry_point, parameters):
@@ -163,7 +168,7 @@ def _private_tests(
     program and is dropped.
     """
     test_module = parse_source(source, f"{where}: the test of {task_id}")
-    check = _find_function(test_module, "check")
+    check = find_function(test_module, "check")
     if check is None or not check.args.args:
         raise ProblemError(
             f"{where}: the test of {task_id} does not define check(candidate); "
@@ -180,7 +185,7 @@ def _private_tests(
             continue
         if candidate not in _names(statement):
             continue
-        code = _self_contained([*before, statement], outside, candidate)
+        code = self_contained([*before, statement], outside, candidate)
         yield CheckTest(f"private-{number}", code)
         number += 1
     if number == 0:
@@ -190,7 +195,7 @@ def _private_tests(
         )
 
 
-def _self_contained(body: Sequence[ast.stmt], outside: Sequence[ast.stmt], candidate: str) -> str:
+def self_contained(body: Sequence[ast.stmt], outside: Sequence[ast.stmt], candidate: str) -> str:
     """Source of `body` after the statements of `outside` whose names it uses."""
     wanted = set().union(*(_names(s) for s in body))
     taken: set[int] = set()

@@ -79,8 +79,8 @@ def _problem(record: dict[str, Any], where: str, excluded: list[str]) -> Problem
         parse_source(a, f"{where}: assertion {i} of {problem_id}") for i, a in enumerate(asserts)
     ]
     module = parse_source(code, f"{where}: the code of {problem_id}")
-    defined = _defined(module)
-    entry_point = _entry_point(trees, defined)
+    defined = defined_names(module)
+    entry_point = entry_point_of(trees, defined)
     if entry_point is None:
         raise ProblemError(
             f"{where}: no function that the tests of {problem_id} call is defined in its code; "
@@ -108,10 +108,10 @@ def _problem(record: dict[str, Any], where: str, excluded: list[str]) -> Problem
         kind="function",
         entry_point=entry_point,
         starter_code="",
-        tests=_tests("public", asserts[:1], setup, module, entry_point),
+        tests=tests_of("public", asserts[:1], setup, module, entry_point),
         licence="CC-BY-4.0",
     )
-    private = PrivateTests(_tests("private", asserts[1:], setup, module, entry_point))
+    private = PrivateTests(tests_of("private", asserts[1:], setup, module, entry_point))
     return Problem(public, private, references=(code,))
 
 
@@ -124,7 +124,7 @@ def _strings(record: dict[str, Any], name: str, where: str, optional: bool = Fal
     return [v for v in values if v.strip()]
 
 
-def _defined(module: ast.Module) -> set[str]:
+def defined_names(module: ast.Module) -> set[str]:
     """The names that a module defines at its top level, imports excepted."""
     names: set[str] = set()
     for statement in module.body:
@@ -136,7 +136,7 @@ def _defined(module: ast.Module) -> set[str]:
     return names
 
 
-def _entry_point(asserts: Sequence[ast.Module], defined: set[str]) -> str | None:
+def entry_point_of(asserts: Sequence[ast.Module], defined: set[str]) -> str | None:
     """The defined function that most assertions call; of equals, the one called first."""
     counts: Counter[str] = Counter()
     for tree in asserts:
@@ -172,9 +172,16 @@ def _names(tree: ast.AST) -> set[str]:
     return {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
 
 
-def _tests(
+def tests_of(
     half: str, asserts: Sequence[str], setup: str, module: ast.Module, entry_point: str
 ) -> tuple[TestCase, ...]:
+    """The tests of assertions about `entry_point`, with ids that begin with `half`.
+
+    Args:
+      asserts: each the source of one assertion.
+      setup: code that stands before each.
+      module: the reference solution, whose imports an assertion may use.
+    """
     return tuple(
         _literal_test(f"{half}-{i}", code, entry_point)
         or CheckTest(f"{half}-{i}", _check_code(code, setup, module, entry_point))

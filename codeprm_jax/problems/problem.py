@@ -36,7 +36,7 @@ class PublicProblem:
 
     Attributes:
       id: unique over all sources, such as "HumanEval/0" or "bank/two_sum".
-      source: the loader that made it: "bank", "humaneval", "mbpp".
+      source: the loader that made it: "bank", "humaneval", "apps" and so on.
       statement: the text that is shown to a policy and to the PRM.
       kind: "function" (call `entry_point`) or "stdin" (a whole program).
       entry_point: the function's name; None for stdin programs.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, Self
 
 from codeprm_jax.policies.policy import (
     Answer,
@@ -20,7 +20,7 @@ from codeprm_jax.search.stages import Stage
 
 
 class Generation:
-    """Asks a policy, within one event loop.
+    """Asks a policy, within one event loop; closes it there at the end of an `async with` block.
 
     Attributes:
       stage: how busy the policy is.
@@ -31,6 +31,12 @@ class Generation:
         self._policy = policy
         self._room = asyncio.Semaphore(policy.concurrency)
         self.stage = Stage("generation", policy.concurrency)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._policy.aclose()
 
     @property
     def limits(self) -> TokenLimits:

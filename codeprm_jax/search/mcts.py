@@ -11,15 +11,16 @@ The return of a program is its public pass rate if it fails, else 1 + the value 
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from codeprm_jax.policies.policy import ProposeRequest, Thoughts, ValueRequest
 from codeprm_jax.scoring.aggregate import Aggregate, aggregate
 from codeprm_jax.search.prefixes import UNKNOWN, Evaluate, Prefix, evaluate, expand, grow
 from codeprm_jax.search.refine import Refinement, rewrite
-from codeprm_jax.search.search import Attempt, Search
+from codeprm_jax.search.search import Attempt, Search, SearchEndedError
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,10 @@ class _Tree:
                 (rest,) = await self.search.ask(
                     ProposeRequest(self.search.problem, path.thoughts, seed)
                 )
-            attempt = await self.search.attempt(rest, path.thoughts, seed, number, node=path.node)
+            with self._solving(path):
+                attempt = await self.search.attempt(
+                    rest, path.thoughts, seed, number, node=path.node
+                )
             if attempt is None:
                 self._back_up(path, 0.0)
                 continue
@@ -119,15 +123,34 @@ class _Tree:
         children, and the old one can no longer be chosen.
         """
         for _ in range(how.max_think_times):
-            after = await rewrite(self.search, attempt, how)
+            with self._solving(path):
+                after = await rewrite(self.search, attempt, how)
             if after is None:
                 return
             path = self._replace(path, after)
-            after.node = path.node
             self._back_up(path, await self._value(after))
             attempt = after
 
+    @contextlib.contextmanager
+    def _solving(self, path: Prefix) -> Iterator[None]:
+        """Enters the attempt that ends the search into the tree, as it does with all others."""
+        try:
+            yield
+        except SearchEndedError:
+            if self.search.ended == "solved":
+                solution = self.search.attempts[-1]
+                if solution.parent is not None:
+                    path = self._replace(path, solution)
+                self._back_up(path, 1.0)
+            raise
+
     def _replace(self, path: Prefix, attempt: Attempt) -> Prefix:
+        """The path on which a rewritten attempt lies, and its place in the tree."""
+        path = self._replaced(path, attempt)
+        attempt.node = path.node
+        return path
+
+    def _replaced(self, path: Prefix, attempt: Attempt) -> Prefix:
         changed = next(
             (i for i, t in enumerate(path.thoughts) if attempt.thoughts[i : i + 1] != (t,)), None
         )

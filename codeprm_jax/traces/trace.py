@@ -120,6 +120,7 @@ class Trace:
       steps: counts, one a thought; None before labelling.
       outcome: passed and judged tests, public and private, of this very program.
       provenance: policy, seed, parent (the trace whose prefix it continues, and how long), sample.
+      tier: the isolation in which the program was judged, of sandbox-runner; None before.
     """
 
     id: str
@@ -130,6 +131,8 @@ class Trace:
     steps: tuple[StepCounts, ...] | None = None
     outcome: tuple[int, int] | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    # How it was judged says nothing about what was found: no dataset keeps it.
+    tier: str | None = field(default=None, compare=False)
 
     @property
     def first_wrong(self) -> int | None:
@@ -148,7 +151,10 @@ class Trace:
 
     def to_json(self) -> dict[str, Any]:
         """A line of traces.jsonl or labelled.jsonl."""
-        outcome = self.outcome and {"passes": self.outcome[0], "trials": self.outcome[1]}
+        outcome: dict[str, Any] | None = None
+        if self.outcome:
+            outcome = {"passes": self.outcome[0], "trials": self.outcome[1]}
+            outcome |= {} if self.tier is None else {"tier": self.tier}
         return {
             "schema": SCHEMA_VERSION,
             "id": self.id,
@@ -178,6 +184,7 @@ class Trace:
                 steps=tuple(StepCounts(**s) for s in steps) if steps else None,
                 outcome=(outcome["passes"], outcome["trials"]) if outcome else None,
                 provenance=data.get("provenance") or {},
+                tier=outcome.get("tier") if outcome else None,
             )
         except (KeyError, TypeError) as error:
             raise InputError(f"{where}: missing or malformed field: {error}") from error

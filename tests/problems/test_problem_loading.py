@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from codeprm_jax.problems.loading import load_chains, load_problems, write_problems
+from codeprm_jax.problems.loading import SOURCES, load_chains, load_problems, write_problems
 from codeprm_jax.problems.problem import PrivateTests, Problem, ProblemError, PublicProblem
 from sandbox_runner.types import FunctionTest, Limits, StdinTest
 
@@ -39,16 +39,16 @@ STDIN = Problem(
 
 
 @pytest.mark.parametrize(
-    "spec", ["", "nothing", "apps:x", "humaneval", "mbpp:", "file: ", "bank:x"]
+    "spec", ["", "nothing", "other:x", "humaneval", "mbpp:", "file: ", "bank:x", "apps?limit=1"]
 )
 def test_a_wrong_spec_lists_the_forms(spec: str) -> None:
-    with pytest.raises(ProblemError, match="bank, humaneval:PATH, mbpp:PATH or file:PATH"):
+    with pytest.raises(ProblemError, match=r"bank, humaneval:PATH, .*apps:PATH, .* or file:PATH"):
         load_problems(spec)
     with pytest.raises(ProblemError, match="bank, humaneval:PATH"):
         load_chains(spec, [])
 
 
-@pytest.mark.parametrize("source", ["humaneval", "mbpp", "file"])
+@pytest.mark.parametrize("source", sorted(set(SOURCES) - {"bank"}))
 def test_a_missing_file_is_named(tmp_path: Path, source: str) -> None:
     with pytest.raises(ProblemError, match=r"none\.jsonl does not exist"):
         load_problems(f"{source}:{tmp_path / 'none.jsonl'}")

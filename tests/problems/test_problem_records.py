@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from codeprm_jax.problems.problem import ProblemError
-from codeprm_jax.problems.records import field, read_records
+from codeprm_jax.problems.loading import load_problems
+from codeprm_jax.problems.problem import Problem, ProblemError
+from codeprm_jax.problems.records import field, load_each, read_records
+from codeprm_jax.problems.selection import Selection
 
 RECORDS = [{"a": 1}, {"a": "line separators \u2028 stay inside"}]
 
@@ -71,3 +73,28 @@ def test_a_field_is_named_when_it_is_missing_or_of_another_type() -> None:
     for wrong in ("3", True, None):
         with pytest.raises(ProblemError, match="field 'n' must be int"):
             field({"n": wrong}, "n", int, "f, line 1", "MBPP")
+
+
+def test_reading_ends_at_the_limit(tmp_path: Path) -> None:
+    """What comes after it is not even parsed: these files may be larger than memory."""
+    problem = load_problems("bank?limit=1")[0]
+    line = json.dumps(problem.to_json())
+    path = _write(tmp_path / "x.jsonl", f"{line}\n{{cut off".encode())
+    records = read_records(path)
+    assert next(records)[1]["id"] == problem.id
+    with pytest.raises(ProblemError, match="line 2"):
+        next(records)
+    found = load_each(path, lambda record, _: Problem.from_json(record), Selection(limit=1))
+    assert found == [problem]
+
+
+def test_files_of_a_folder_are_one(tmp_path: Path) -> None:
+    for number, problem in enumerate(load_problems("bank?limit=2")):
+        (tmp_path / f"{number}.jsonl").write_text(json.dumps(problem.to_json()) + "\n")
+    assert load_problems(f"file:{tmp_path}") == load_problems("bank?limit=2")
+    (tmp_path / "2.jsonl").write_bytes((tmp_path / "0.jsonl").read_bytes())
+    with pytest.raises(ProblemError, match=r"2\.jsonl, line 1: the id .* a second time"):
+        load_problems(f"file:{tmp_path}")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ProblemError, match="a folder with no file of problems"):
+        load_problems(f"file:{tmp_path / 'empty'}")

@@ -288,3 +288,18 @@ def test_ties_within_noise_go_to_the_first() -> None:
 def test_arms_that_make_no_sense_are_refused_by_name(settings_: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="arm 'x'"):
         Arm("x", **settings_)
+
+
+def test_mcts_enters_the_attempt_that_solves_into_its_tree() -> None:
+    rewritten = 0
+    for seed in range(30):
+        world = World(FakePolicy(0.5))
+        (search,) = world.search([arms.MCTS_PRM_REFINE], Budget(20), seed)
+        if search.ended != "solved":
+            continue
+        last = search.attempts[-1]
+        path = _path(search.tree, last.node)
+        assert path and all(search.tree[i].best == 1.0 for i in path)
+        assert not any(search.tree[i].replaced for i in path)
+        rewritten += last.parent is not None
+    assert rewritten > 3
