@@ -125,9 +125,11 @@ async def compare(policy: MutationPolicy, problems: list[PublicProblem], oracle:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    seeds = parser.parse_args().seeds
+    parser.add_argument("--right-probability", type=float, default=0.7)
+    options = parser.parse_args()
+    seeds = options.seeds
     loaded = load_problems("bank")
-    policy = MutationPolicy(load_chains("bank", loaded))
+    policy = MutationPolicy(load_chains("bank", loaded), options.right_probability)
     found = defaultdict(list)
     with (
         tempfile.TemporaryDirectory() as folder,

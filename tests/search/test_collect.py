@@ -277,5 +277,18 @@ def test_a_rollout_without_a_program_is_counted_and_left_out(tmp_path: Path) -> 
     assert len(read_valid_prefix(tmp_path / "t.jsonl")) == summary.traces
 
 
+def test_the_policy_is_closed_at_the_end(tmp_path: Path) -> None:
+    closed = []
+
+    class Closing(CountingPolicy):
+        async def aclose(self) -> None:
+            closed.append(self.asked.total())
+
+    run(tmp_path / "t.jsonl", UNIFORM, Closing())
+    with pytest.raises(RunError):
+        run(tmp_path / "u.jsonl", UNIFORM, Closing(breaks_at=3))
+    assert closed[0] > 3 == closed[1]
+
+
 def test_traces_round_trip(traces: list[Trace], some_problems: list[Problem]) -> None:
     assert all(Trace.from_json(t.to_json()) == t for t in traces)
