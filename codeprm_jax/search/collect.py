@@ -3,18 +3,20 @@
 OUT is a function of the problems, the policy and the settings: problems stand in their order, and
 what one of them gets depends on no other. Beside OUT stands the folder OUT.collection:
 
-  settings.json    what OUT is made of; a run with other settings is refused.
+  settings.json    what OUT is made of; a run with others (but for the budget) is refused.
   finished.jsonl   a line for every problem that is whole in OUT, and how long OUT was then.
   ID.jsonl         the event log of a problem: every answer of the policy, every outcome.
 
 A restart cuts OUT behind its last whole problem and goes on; what a problem had drawn before a kill
-is answered from its log.
+is answered from its log. With another budget it makes all of OUT again, from the logs as far as
+they go.
 """
 
 from __future__ import annotations
 
 import asyncio
 import dataclasses
+import logging
 import urllib.parse
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
@@ -39,6 +41,8 @@ from codeprm_jax.search.rollouts import BudgetSpentError, CollectBudget, Oracle,
 from codeprm_jax.search.tree import TreeConfig, tree
 from codeprm_jax.search.uniform import UniformConfig, uniform
 from sandbox_runner.store import AppendFile, StoreError
+
+logger = logging.getLogger(__name__)
 
 SETTINGS = "settings.json"
 FINISHED = "finished.jsonl"
@@ -158,7 +162,8 @@ async def collect_all(
         with AppendFile(out) as file:
             summary = _resume(file, run, tests)
             progress(summary.problems)
-            await run.go(file, summary, progress)
+            async with run.generation:
+                await run.go(file, summary, progress)
             return summary
     except StoreError as error:
         raise InputError(str(error)) from error
@@ -176,7 +181,12 @@ def _resume(file: AppendFile, run: _Run, tests: str) -> CollectSummary:
         found = read_json(path)
         if not isinstance(found, dict):
             raise InputError(f"{path} is no settings file of ours; name another --out")
-        if other := [k for k in wanted if found.get(k) != wanted[k]]:
+        other = [k for k in wanted if found.get(k) != wanted[k]]
+        if other == ["budget"]:
+            logger.info("the budget is another one: making %s again from its logs", file.path)
+            (run.folder / FINISHED).unlink(missing_ok=True)
+            write_json(path, wanted)
+        elif other:
             raise InputError(
                 f"{file.path} was begun with "
                 + "; ".join(f"{k} {found.get(k)}, not {wanted[k]}" for k in other)

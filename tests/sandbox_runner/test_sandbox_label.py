@@ -415,3 +415,21 @@ def test_the_key_is_the_work_and_not_its_name() -> None:
         store.job_key(job("a", public=problem("p")["private"]), "T1"),
     ]
     assert len({key, *others}) == 6
+
+
+def test_results_beside_the_traces_are_taken_over(files: Files, tmp_path: Path) -> None:
+    """Whoever drew the traces may have run their programs; a torn file counts as far as it goes."""
+    files.label()
+    content, first = files.results.read_bytes(), files.out.read_bytes()
+    beside = files.traces.with_name("traces.jsonl.results")
+    reports = [line for line in content.splitlines(keepends=True) if line.startswith(b'{"key"')]
+    for kept in (b"".join(reports), b"".join(reports)[:-5], b"no record", b""):
+        files.out.unlink()
+        files.results.unlink()
+        beside.write_bytes(kept)
+        summary = files.label()
+        assert summary.programs_reused == kept.count(b"\n")
+        assert summary.programs_run == len(reports) - summary.programs_reused
+        assert files.out.read_bytes() == first and beside.read_bytes() == kept
+        beside.unlink()
+        assert files.label().programs_run == 0  # they are the labeller's own now

@@ -30,6 +30,10 @@ UNIFORM = CollectConfig(UniformConfig(rollouts=8, min_trials=3), seed=5)
 TREE = CollectConfig(TreeConfig(root_rollouts=4, rollouts=3, searches=3), seed=5)
 BOTH = pytest.mark.parametrize("config", [UNIFORM, TREE], ids=["uniform", "tree"])
 
+WORST = sum(
+    getattr(CountingPolicy().limits, name) for name in ("thoughts", "program")
+)  # of one rollout
+
 
 def run(out: Path, config: CollectConfig, policy: MutationPolicy | None = None) -> CollectSummary:
     oracle = ChainOracle() if isinstance(config.method, TreeConfig) else None
@@ -147,7 +151,6 @@ def test_other_settings_are_refused(tmp_path: Path) -> None:
     for other in (
         CollectConfig(UNIFORM.method, seed=6),
         CollectConfig(UniformConfig(8, 4), seed=5),
-        CollectConfig(UNIFORM.method, 5, CollectBudget(rollouts=5)),
         TREE,
     ):
         with pytest.raises(InputError, match="name another --out"):
@@ -160,6 +163,20 @@ def test_other_settings_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be gone on with"):
         run(out, UNIFORM)
     assert out.read_bytes() == content
+
+
+@BOTH
+def test_a_raised_budget_goes_on_where_the_lower_one_ended(
+    config: CollectConfig, whole: dict[str, Path], tmp_path: Path
+) -> None:
+    policy = CountingPolicy()
+    for budget in (CollectBudget(rollouts=5), CollectBudget(tokens=3 * WORST)):
+        lower = CollectConfig(config.method, config.seed, budget)
+        assert run(tmp_path / "traces.jsonl", lower, policy).out_of_budget == 3
+    run(tmp_path / "traces.jsonl", config, policy)
+    expected = (whole[config.method_name] / "traces.jsonl").read_bytes()
+    assert (tmp_path / "traces.jsonl").read_bytes() == expected
+    assert set(policy.asked.values()) == {1}
 
 
 def test_a_file_of_others_stays_as_it_is(tmp_path: Path) -> None:
@@ -175,11 +192,6 @@ def test_a_file_of_others_stays_as_it_is(tmp_path: Path) -> None:
 def test_the_tree_needs_an_oracle(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="oracle"):
         collect(PUBLIC, CountingPolicy(), tmp_path / "t.jsonl", TREE)
-
-
-WORST = sum(
-    getattr(CountingPolicy().limits, name) for name in ("thoughts", "program")
-)  # of one rollout
 
 
 @settings(max_examples=40, deadline=None)
@@ -263,6 +275,19 @@ def test_a_rollout_without_a_program_is_counted_and_left_out(tmp_path: Path) -> 
     summary = run(tmp_path / "t.jsonl", UNIFORM, CutOff())
     assert 0 < summary.failures["cut off"] == summary.rollouts - summary.traces
     assert len(read_valid_prefix(tmp_path / "t.jsonl")) == summary.traces
+
+
+def test_the_policy_is_closed_at_the_end(tmp_path: Path) -> None:
+    closed = []
+
+    class Closing(CountingPolicy):
+        async def aclose(self) -> None:
+            closed.append(self.asked.total())
+
+    run(tmp_path / "t.jsonl", UNIFORM, Closing())
+    with pytest.raises(RunError):
+        run(tmp_path / "u.jsonl", UNIFORM, Closing(breaks_at=3))
+    assert closed[0] > 3 == closed[1]
 
 
 def test_traces_round_trip(traces: list[Trace], some_problems: list[Problem]) -> None:
