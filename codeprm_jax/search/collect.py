@@ -158,7 +158,8 @@ async def collect_all(
         with AppendFile(out) as file:
             summary = _resume(file, run, tests)
             progress(summary.problems)
-            await run.go(file, summary, progress)
+            async with run.generation:
+                await run.go(file, summary, progress)
             return summary
     except StoreError as error:
         raise InputError(str(error)) from error
