@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from codeprm_jax.files import InputError
 from codeprm_jax.problems.loading import load_problems
 from codeprm_jax.scoring.serving.client import open_scorer
 from codeprm_jax.search.arms import ALL_ARMS, CORE_ARMS, GVR_PRM, TESTS_ONLY, Arm
+from codeprm_jax.search.search import MAX_FAILED_DRAWS
 from codeprm_jax.traces.dataset import read_statistics
 
 
@@ -75,10 +77,10 @@ def search(command: SearchCommand, arms: Sequence[Arm]) -> int:
     """Runs the benchmark and tells what came of it."""
     loaded = load_problems(command.problems)
     groups = group_problems([p.id for p in loaded], command.data)
+    policy = open_policy(command.policy, command.problems, loaded)  # at once, unlike a model
     scorer = None
     if command.model is not None:
         scorer = open_scorer(command.model, command.view)
-    policy = open_policy(command.policy, command.problems, loaded)
     searches = command.benchmark.repeats * len(arms) * len(loaded)
     with (
         open_pool(command.workers, command.allow_weak_isolation) as pool,
@@ -153,8 +155,26 @@ def describe(summary: Mapping[str, Any]) -> str:
             "  {}: {:+.3f} [{:+.3f}, {:+.3f}]".format(pair, *values)
             for pair, values in comparisons(group["versus"]).items()
         ]
+        parts += [f"  {line}" for line in troubles(group)]
         parts.append("")
     return "\n".join(parts)
+
+
+def troubles(group: Mapping[str, Any]) -> list[str]:
+    """What the policy failed in, over all arms of a group; nothing where it never failed."""
+    arms = group["arms"].values()
+    failures = sum((Counter(v["failures"]) for v in arms), Counter[str]())
+    gave_up = sum(v["ended"].get("gave up", 0) for v in arms)
+    lines = []
+    if failures:
+        counts = ", ".join(f"{kind} {n:,}" for kind, n in failures.most_common())
+        lines.append(f"policy failures, each in every arm that met it: {counts}")
+    if gave_up:
+        lines.append(
+            f"{gave_up:,} of {sum(v['searches'] for v in arms):,} searches gave up: "
+            f"{MAX_FAILED_DRAWS} draws in a row gave nothing that could be used"
+        )
+    return lines
 
 
 def comparisons(versus: Mapping[str, Any]) -> dict[str, Any]:

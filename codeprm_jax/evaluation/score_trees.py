@@ -192,9 +192,14 @@ class _Drawing:
 
     def outline(self) -> Html:
         """The whole tree."""
-        if not self.attempts and not self.tree:
-            return note("Nothing was run: the budget did not suffice for a first program.")
-        return self._branches(None)
+        if self.attempts:
+            return self._branches(None)
+        why = "the policy gave no program that could be run"
+        if self.record["ended"] == "budget":
+            why = "the budget did not suffice for a first program"
+        if failures := self.record["failures"]:
+            why += "; policy failures: " + ", ".join(f"{k} {n:,}" for k, n in failures.items())
+        return joined([note(f"Nothing was run: {why}."), self._branches(None)])
 
     def left_out(self) -> Html:
         """What of the search is not shown."""

@@ -98,7 +98,10 @@ class OpenAIPolicy(Policy):
 
     def __init__(self, config: OpenAIConfig) -> None:
         if not config.model:
-            raise InputError("model is needed: its name, as the server lists it at /v1/models")
+            raise InputError(
+                "the openai policy needs its model's name (openai.model), as the server lists it "
+                "at /v1/models"
+            )
         self.config = config
         self.limits = config.limits
         self.concurrency = config.concurrency

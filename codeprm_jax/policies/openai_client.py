@@ -220,7 +220,8 @@ class ChatClient:
                 raise RunError(
                     f"{self.config.base_url} gave no answer ({problem}), and "
                     f"{self._how_long(wanted)}: is the server running, and can this machine reach "
-                    "it? What it answered until now is kept if the policy has a cache"
+                    "it? What a command of ours was answered until now is kept beside its output: "
+                    "run it again to go on"
                 )
             self._failed(problem)
             self.statistics.retries += 1

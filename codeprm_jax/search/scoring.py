@@ -15,7 +15,7 @@ from codeprm_jax.scoring.scorer import Scorer, StepScores
 from codeprm_jax.search.stages import Stage
 
 REMOTE_CALLS = 16  # to a server at once
-DECIMALS = 5  # of a score: what no two ways of computing it can tell apart
+DECIMALS = 5  # of a score: ways of computing it seldom differ there, and by one unit at most
 
 
 class Scoring:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from codeprm_jax import cli
-from codeprm_jax.commands import report
+from codeprm_jax.commands import report, search
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,14 @@ def test_every_command_has_help(name: str, codeprm: Callable[..., Result]) -> No
         (["collect", "--out", "x", "--mutation.right-probability", "2"], "[0, 1]"),
         (["problems", "show"], "show needs"),
         (["problems", "show", "bank/none"], "no problem"),
+        (["collect", "--out", "x", "--policy", "openai"], "(openai.model)"),
+        (["search", "--out", "x", "--policy", "openai"], "(openai.model)"),
+        (["search", "--out", "x", "--policy", "openai", "--openai.top-p", "3"], "top_p must be"),
+        (
+            ["search", "--out", "x", "--policy", "openai", "--openai.base-url", "localhost"],
+            "must begin with http",
+        ),
+        (["search", "--out", "x", "--policy", "openai", "--openai.model", "m"], "ask a PRM"),
         (["build", "/nowhere.jsonl"], "does not exist"),
         (["train", "/nowhere.py"], "does not exist"),
         (["train"], "name a preset"),
@@ -94,6 +102,31 @@ def test_wrong_usage_exits_with_2_and_says_what_to_do(
     assert message in result.stdout + result.stderr
     assert "Traceback" not in result.stderr
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("arguments", [["collect"], ["search", "--arms", "best-of-N by tests"]])
+def test_a_model_server_that_is_not_there_is_a_message(
+    arguments: list[str], tmp_path: Path, codeprm: Callable[..., Result]
+) -> None:
+    nobody = ["--openai.base-url", "http://127.0.0.1:9/v1", "--openai.patience", "0"]
+    result = codeprm(
+        *(*arguments, "--out", str(tmp_path / "out"), "--allow-weak-isolation"),
+        *("--policy", "openai", "--openai.model", "m", *nobody),
+    )
+    assert result.returncode == 1 and "Traceback" not in result.stderr
+    said = ("127.0.0.1:9", "is the server running", "run it again to go on")
+    assert all(part in result.stderr for part in said), result.stderr
+
+
+def test_what_the_policy_failed_in_is_said_beside_the_results() -> None:
+    def arm(failures: dict[str, int], **ended: int) -> dict[str, object]:
+        return {"failures": failures, "searches": 3, "ended": ended}
+
+    fine = {"arms": {"one": arm({}, solved=2, budget=1)}}
+    assert search.troubles(fine) == []
+    bad = {"arms": {**fine["arms"], "two": arm({"no code": 9, "empty": 1}, **{"gave up": 2})}}
+    failures, gave_up = search.troubles(bad)
+    assert "no code 9, empty 1" in failures and "2 of 6 searches gave up" in gave_up
 
 
 def test_truncated_json_line_is_named(tmp_path: Path, codeprm: Callable[..., Result]) -> None:

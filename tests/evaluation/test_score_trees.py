@@ -50,6 +50,7 @@ def record(
         "tree": tree or [],
         "answer": 0 if attempts else None,
         "ended": "budget",
+        "failures": {},
         "ledger": {"spent": 3},
     } | changes
 
@@ -121,6 +122,21 @@ def test_failing_tests_show_the_error_where_nothing_was_returned() -> None:
     feedback = {"passed": 0, "total": 1, "failures": [failure | {"stderr": "ZeroDivisionError"}]}
     shown = PageParser(search_tree(record([attempt(feedback=feedback)]), "last", None, BUDGET)).text
     assert all(part in shown for part in ("RE", "f(1)", "2", "ZeroDivisionError"))
+
+
+def test_a_search_that_ran_nothing_says_why() -> None:
+    def shown(ended: str, failures: dict[str, int]) -> str:
+        tree = [node(None, "the only thought")]
+        search = record([], tree, ended=ended, failures=failures)
+        return PageParser(search_tree(search, "last", None, BUDGET)).text
+
+    assert "budget did not suffice" in shown("budget", {})
+    both = shown("budget", {"cut off": 2})
+    assert "budget did not suffice" in both and "cut off 2" in both
+    failed = shown("gave up", {"no thoughts": 7, "empty": 1})
+    assert "gave no program" in failed and "no thoughts 7, empty 1" in failed
+    assert "budget did not" not in failed and "the only thought" in failed
+    assert "gave no program" in shown("done", {"no code": 1})
 
 
 def test_outcomes() -> None:

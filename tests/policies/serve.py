@@ -111,11 +111,12 @@ def save_chat_model(folder: Path, answers: Sequence[Sequence[str]] = ANSWERS) ->
 class TransformersServe:
     """The server of a checkpoint, on one port for as long as it is started again.
 
-    Ends with the `with` block. What it prints is in `log`.
+    Ends with the `with` block. What it prints is in `log`. If it is not pinned to its checkpoint,
+    it serves any other too, by the name of its folder, and loads each when it is asked for.
     """
 
-    def __init__(self, model: Path, log: Path, seconds: float = 180) -> None:
-        self.model, self.log, self.seconds = str(model), log, seconds
+    def __init__(self, model: Path, log: Path, seconds: float = 180, pinned: bool = True) -> None:
+        self.model, self.log, self.seconds, self.pinned = str(model), log, seconds, pinned
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -134,7 +135,8 @@ class TransformersServe:
 
     def start(self, wait: bool = True) -> None:
         """Starts the server; with `wait`, returns when it is healthy."""
-        command = [str(Path(sys.executable).with_name("transformers")), "serve", self.model]
+        command = [str(Path(sys.executable).with_name("transformers")), "serve"]
+        command += [self.model] if self.pinned else []
         command += ["--host", "127.0.0.1", "--port", str(self.port), "--device", "cpu"]
         with open(self.log, "ab") as log:
             self._process = subprocess.Popen(

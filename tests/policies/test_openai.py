@@ -589,7 +589,7 @@ def test_errors_are_not_cached(server: FakeServer, tmp_path: Path) -> None:
         ({"extra_body": "top_k: 3"}, "not valid JSON"),
         ({"extra_body": "[]"}, "must be a JSON object"),
         ({"extra_body": '{"n": 4, "seed": 1}'}, "must not set n, seed"),
-        ({"model": ""}, "model is needed"),
+        ({"model": ""}, "needs its model's name"),
     ],
 )
 def test_bad_settings_are_refused(change: dict[str, Any], message: str) -> None:

@@ -134,6 +134,23 @@ def test_a_collection_that_breaks_off_pays_for_nothing_twice(
     assert policy.asked.total() == asked
 
 
+def test_the_policy_is_closed_in_its_event_loop_even_if_it_breaks(tmp_path: Path) -> None:
+    class Closing(CountingPolicy):
+        closed = 0
+
+        async def aclose(self) -> None:
+            asyncio.get_running_loop()
+            self.closed += 1
+
+    policy = Closing()
+    run(tmp_path / "whole.jsonl", UNIFORM, policy)
+    assert policy.closed == 1
+    breaking = Closing(breaks_at=5)
+    with pytest.raises(RunError, match="broke"):
+        run(tmp_path / "broken.jsonl", UNIFORM, breaking)
+    assert breaking.closed == 1
+
+
 def test_programs_that_were_judged_are_not_judged_again(tmp_path: Path) -> None:
     oracle = ChainOracle()
     collect(PUBLIC, CountingPolicy(), tmp_path / "t.jsonl", TREE, oracle=oracle)
