@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -50,8 +51,9 @@ class TreeForward:
         self._params, self._mesh = params, mesh
         self.shards = batch_divisor(mesh)
         self.slots = slots
-        self.row_lengths = tuple(row_lengths(most_tokens, _steps_are_fine(config, mesh)))
-        self.context_lengths = tuple(context_lengths(most_context))
+        padding = _padding(config, mesh)
+        self.row_lengths = row_lengths(most_tokens, padding)
+        self.context_lengths = context_lengths(most_context, padding)
         self.compiled: set[tuple[int, int]] = set()
         self._forward = partial(_forward, config)
         shape = cache_shape(config, self.shards, slots)
@@ -157,33 +159,43 @@ def _forward(
     return constrain(jax.nn.sigmoid(logits), None, None), constrain(cache, *_CACHE_AXES)
 
 
-def row_lengths(most: int, fine: bool) -> Iterator[int]:
-    """128, 256, 512, … up to the first that is at least `most`; fine, 32, 48, 64, 96, 128, …"""
-    length = 32 if fine else MIN_ROW
-    while length < most:
-        yield length
-        if fine and length + length // 2 < most:
-            yield length + length // 2
-        length *= 2
-    yield length
+Padding = Literal["fine", "doubling", "coarse"]
 
 
-def context_lengths(most: int) -> Iterator[int]:
-    """0, 512, 4096, … up to `most`, which is always the last."""
-    length = 0
-    while length < most:
-        yield length
-        length = 8 * length or 512
-    yield most
+def row_lengths(most: int, padding: Padding) -> list[int]:
+    """128, 256, 512, … up to the first that is at least `most`.
 
-
-def _steps_are_fine(config: ModelConfig, mesh: Mesh) -> bool:
-    """Whether padding costs more than compiling twice as many programs.
-
-    On a CPU time goes with the tokens, from the first on, but a small model's is not worth it.
+    Fine, 32, 48, 64, 96, 128, …; coarse, 128, 1024, … with the same last.
     """
+    lengths = [32 if padding == "fine" else MIN_ROW]
+    while lengths[-1] < most:
+        lengths.append(2 * lengths[-1])
+    if padding == "fine":
+        between = [n + n // 2 for n in lengths[:-1]]
+        return sorted(lengths + [n for n in between if n < most])
+    if padding == "coarse":
+        return [*lengths[:-1:3], lengths[-1]]
+    return lengths
+
+
+def context_lengths(most: int, padding: Padding) -> list[int]:
+    """0, 512, 4096, … up to `most`, which is always the last; coarse, 0 and `most`."""
+    lengths = [0]
+    while lengths[-1] < most and padding != "coarse":
+        lengths.append(8 * lengths[-1] or 512)
+    return [n for n in lengths if n < most] + [most]
+
+
+def _padding(config: ModelConfig, mesh: Mesh) -> Padding:
+    """How close the lengths are for which programs are compiled.
+
+    On a CPU time goes with the tokens, from the first on: padding costs a large model more than
+    compiling twice as many programs, and a small one less than compiling any.
+    """
+    if mesh.devices.flat[0].platform != "cpu":
+        return "doubling"
     multiplied = config.num_params() - config.vocab_size * config.hidden_size
-    return mesh.devices.flat[0].platform == "cpu" and multiplied > FINE_PARAMETERS
+    return "fine" if multiplied > FINE_PARAMETERS else "coarse"
 
 
 def _at_least(sizes: Sequence[int], wanted: int) -> int:

@@ -306,11 +306,14 @@ def test_replicas_exchange_nothing_but_scores() -> None:
 def test_rows_of_large_models_on_a_cpu_are_padded_less(
     directory: Path, plain: tuple[Layout, Plain], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert list(row_lengths(300, fine=False)) == [128, 256, 512]
-    assert list(row_lengths(100, fine=True)) == [32, 48, 64, 96, 128]
-    assert list(context_lengths(4096)) == [0, 512, 4096]
-    assert list(context_lengths(600)) == [0, 512, 600]
-    assert list(context_lengths(0)) == [0]
+    assert row_lengths(300, "doubling") == [128, 256, 512]
+    assert row_lengths(100, "fine") == [32, 48, 64, 96, 128]
+    assert row_lengths(100, "coarse") == [128]
+    assert row_lengths(4096, "coarse") == [128, 1024, 4096]
+    assert context_lengths(4096, "doubling") == [0, 512, 4096]
+    assert context_lengths(600, "fine") == [0, 512, 600]
+    assert context_lengths(600, "coarse") == [0, 600]
+    assert context_lengths(0, "doubling") == context_lengths(0, "coarse") == [0]
     monkeypatch.setattr(tree_forward, "FINE_PARAMETERS", 0)
     scorer = StepScorer(directory, one_device(), tokens_per_batch=256)
     check(plain, scorer, [StepInput("a", ("x",))], "thoughts")
