@@ -113,13 +113,13 @@ def arms(summary: Mapping[str, Any]) -> Html:
     ]
     for name, group in summary["groups"].items():
         members = group["arms"]
-        title = f"{name}, {group['problems']} problems"
+        title = f"{name} ({group['problems']})"
         parts.append(heading(title))
         if group["problems"] < FEW_PROBLEMS:
             parts.append(
                 note(
-                    f"There are {group['problems']} problems in this group. Bootstrap intervals "
-                    "over so few are too narrow: read them as a lower bound of the uncertainty."
+                    "Bootstrap intervals over so few problems are too narrow: read them as a lower "
+                    "bound of the uncertainty."
                 )
             )
         results, spending, course = [], [], []
