@@ -39,7 +39,8 @@ def main(
         CodePRM release's mc_labels), or ours (traces.jsonl, labelled.jsonl).
       to: the form of OUT; as --from.
       out: JSON Lines file to write, whole or not at all.
-      problems: texts of the problems of our traces: bank, humaneval:PATH, mbpp:PATH or file:PATH.
+      problems: texts of the problems of our traces: bank, or SOURCE:PATH of humaneval,
+        humanevalplus, mbpp, mbppplus, apps, code_contests, codeforces, livecodebench, or file.
       allow_loss: write although the form has no place for something; what is lost is listed.
       carry: write the whole trace into an extra field "codeprm"; then nothing is lost, and --from
         reads it back.

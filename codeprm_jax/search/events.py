@@ -14,6 +14,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,9 +52,15 @@ class EventLog:
         if task is None:
             task = asyncio.create_task(self._ask(kind, key, answer))
             self._under_way[key] = task
-            task.add_done_callback(lambda _: self._under_way.pop(key, None))
+            task.add_done_callback(partial(self._ended, key))
         # Shielded: who gives up waiting must not take the answer away from others.
         return await asyncio.shield(task)
+
+    def _ended(self, key: str, task: asyncio.Task[Json]) -> None:
+        del self._under_way[key]
+        # Who waits gets the error too; where all have given up waiting it is nobody's.
+        if not task.cancelled():
+            task.exception()
 
     async def _ask(self, kind: str, key: str, answer: Callable[[], Awaitable[Json]]) -> Json:
         found = await answer()

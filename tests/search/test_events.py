@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,29 @@ def test_who_gives_up_does_not_take_the_answer_from_others(tmp_path: Path) -> No
         return await second
 
     assert asyncio.run(run()) == 1 and answer.calls == 1
+
+
+def test_an_error_for_which_nobody_waits_any_more_is_no_noise(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """As where Ctrl-C ends the searches, and then the scorer that they asked."""
+    closing = asyncio.Event()
+
+    async def answer() -> object:
+        await closing.wait()
+        raise ValueError("closed")
+
+    async def run() -> None:
+        waiting = asyncio.create_task(EventLog().once("k", 0, answer))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        closing.set()
+        await asyncio.sleep(0.01)
+        gc.collect()
+
+    asyncio.run(run())
+    assert not caplog.records
 
 
 def test_a_torn_line_costs_one_answer(tmp_path: Path) -> None:

@@ -65,18 +65,18 @@ class ScorerClient(Scorer):
         try:
             self._http = httpx.Client(base_url=self.url, timeout=timeout, headers=headers)
             card = self._call("GET", "/v1/models")["data"][0]
+            self.views, self.max_tokens = tuple(card["views"]), int(card["max_model_len"])
+            self.view: View = view or card["view"]
+            self.fingerprint = _fingerprint(card, self.view)
         except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError) as error:
             raise InputError(f"{url} is no address of a server: {error}") from error
         except (KeyError, IndexError, TypeError) as error:
             raise RunError(f"what answers at {url} is no server of codeprm serve") from error
-        if view is not None and view not in card["views"]:
+        if self.view not in self.views:
             raise InputError(
                 f"the model was not trained to read the view {view!r}; it reads "
-                f"{', '.join(card['views'])}"
+                f"{', '.join(self.views)}"
             )
-        self.view: View = view or card["view"]
-        self.fingerprint = _fingerprint(card, self.view)
-        self.views, self.max_tokens = tuple(card["views"]), int(card["max_model_len"])
 
     def __enter__(self) -> Self:
         return self

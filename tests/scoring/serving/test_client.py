@@ -61,9 +61,10 @@ def test_commands_take_an_address_for_a_model(
     search = ["search", "--out", str(tmp_path / "search"), "--benchmark.repeats", "1"]
     search += ["--benchmark.budget.amount", "2", "--allow-weak-isolation"]
     assert cli.run([*search, "--model", live.url]) == 0
-    files = {f.name: f.read_bytes() for f in (tmp_path / "search").iterdir()}
+    names = ("settings.json", "results.jsonl", "summary.json")
+    files = [(tmp_path / "search" / name).read_bytes() for name in names]
     assert cli.run([*search, "--model", str(model)]) == 0
-    assert {f.name: f.read_bytes() for f in (tmp_path / "search").iterdir()} == files
+    assert [(tmp_path / "search" / name).read_bytes() for name in names] == files
 
 
 def test_each_input_has_its_own_error(live: LiveServer) -> None:
@@ -131,7 +132,8 @@ class Flaky(BaseHTTPRequestHandler):
             self.send_response(200)
             self.end_headers()
             card = b'{"fingerprint": "f, view thoughts", "views": ["thoughts", "program"], '
-            self.wfile.write(b'{"data": [' + card + b'"view": "thoughts"}]}')
+            card += b'"view": "thoughts", "max_model_len": 1024}'
+            self.wfile.write(b'{"data": [' + card + b"]}")
 
     def log_message(self, *_: object) -> None:
         pass
@@ -145,3 +147,10 @@ def test_a_busy_server_is_asked_again() -> None:
         assert Flaky.calls == 3
         assert ScorerClient(url, view="program").fingerprint == "f"
         server.shutdown()
+
+
+@pytest.mark.parametrize("answer", [{"data": [{"id": "Qwen", "max_model_len": 4096}]}, {}, []])
+def test_another_kind_of_server_is_named(answer: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ScorerClient, "_call", lambda *_, **__: answer)
+    with pytest.raises(RunError, match="no server of codeprm serve"):
+        ScorerClient("http://127.0.0.1:1")
