@@ -57,6 +57,7 @@ async def rewrite(search: Search, attempt: Attempt, how: Refinement) -> Attempt 
     Several chosen thoughts are rewritten front to back, each seeing the ones before it. With a
     regenerated suffix only the first of them is: what stands behind it goes anyway.
     """
+    search.check_room()  # before a scorer or a judge is paid to choose the step
     number = search.attempts.index(attempt)
     steps = await _CHOOSERS[how.choose](search, attempt, how)
     if how.suffix == "regenerate":

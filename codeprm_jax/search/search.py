@@ -152,6 +152,11 @@ class Search:
         """A seed for one draw of this search."""
         return stable_seed(self.seed, *parts)
 
+    def check_room(self) -> None:
+        """Raises SearchEndedError if no other program can be run: nothing is worth a price then."""
+        if not self.ledger.affords(executions=1):
+            raise self.end("budget")
+
     async def ask(self, *requests: Request) -> list[Any]:
         """The policy's answer to each request, in order.
 

@@ -140,6 +140,15 @@ def test_a_sample_is_rewritten_at_most_so_many_times_in_a_row(times: int) -> Non
     assert most == times
 
 
+@pytest.mark.parametrize("arm", [arms.GVR_PRM, arms.GVR_JUDGED], ids=lambda arm: arm.name)
+def test_what_cannot_be_run_again_is_neither_scored_nor_judged(arm: Arm) -> None:
+    world = World(FakePolicy(0.0))
+    (search,) = world.search([arm], Budget(2), seed=1)
+    assert [a.scores is not None for a in search.attempts] == [arm.refine == "prm", False]
+    kinds = [type(request).__name__ for request in world.policy.asked]
+    assert kinds[-1] == "ImplementRequest" and len(search.attempts) == 2
+
+
 def test_the_prm_rewrites_the_first_wrong_thought() -> None:
     for search in refined(arms.GVR_PRM):
         for attempt in search.attempts:
