@@ -9,8 +9,9 @@ import tempfile
 # Before the first import of JAX: a real accelerator, if there is one, is not what is tested here.
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # Tests start the same training again and again, some in processes of their own: compile it once.
-_COMPILED = tempfile.TemporaryDirectory(prefix="codeprm-tests-")
-os.environ["JAX_COMPILATION_CACHE_DIR"] = _COMPILED.name
+if "PYTEST_XDIST_WORKER" not in os.environ:  # workers share the folder of who started them
+    _COMPILED = tempfile.TemporaryDirectory(prefix="codeprm-tests-")
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = _COMPILED.name
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.3"
 
 import jax
