@@ -1,8 +1,7 @@
 # make quickstart   fresh clone -> GVR report, in minutes on a laptop CPU
-# make test         all tests; WORKERS=4 on a machine of more cores and memory (4 GiB each)
+# make test         all tests
 # make lint         ruff and mypy
 PYTHON ?= python3
-WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -12,7 +11,7 @@ quickstart: $(VENV)/.installed
 	$(BIN)/codeprm quickstart
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	$(BIN)/python -m pytest
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
