@@ -51,9 +51,14 @@ class EventLog:
         if task is None:
             task = asyncio.create_task(self._ask(kind, key, answer))
             self._under_way[key] = task
-            task.add_done_callback(lambda _: self._under_way.pop(key, None))
+            task.add_done_callback(lambda done: self._forget(key, done))
         # Shielded: who gives up waiting must not take the answer away from others.
         return await asyncio.shield(task)
+
+    def _forget(self, key: str, task: asyncio.Task[Json]) -> None:
+        self._under_way.pop(key, None)
+        if not task.cancelled():
+            task.exception()  # seen, even where nobody waits any more: no traceback for it
 
     async def _ask(self, kind: str, key: str, answer: Callable[[], Awaitable[Json]]) -> Json:
         found = await answer()

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,6 +59,24 @@ def test_who_gives_up_does_not_take_the_answer_from_others(tmp_path: Path) -> No
         return await second
 
     assert asyncio.run(run()) == 1 and answer.calls == 1
+
+
+def test_an_error_that_nobody_waits_for_any_more_is_not_reported() -> None:
+    """After the first error a run ends with one message, not with a traceback for each request."""
+    reported: list[dict[str, Any]] = []
+
+    async def run() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, said: reported.append(said))
+        log, failing = EventLog(), Counting(ValueError("no"))
+        waiting = asyncio.create_task(log.once("k", 0, failing))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.sleep(0.02)
+        assert failing.calls == 1
+        gc.collect()
+
+    asyncio.run(run())
+    assert not reported
 
 
 def test_a_torn_line_costs_one_answer(tmp_path: Path) -> None:
