@@ -25,7 +25,7 @@ from codeprm_jax.evaluation.benchmark import (
     file_name,
     run_benchmark,
 )
-from codeprm_jax.evaluation.summary import pass_at_k
+from codeprm_jax.evaluation.summary import pass_at_k, summarise
 from codeprm_jax.files import InputError, read_jsonl
 from codeprm_jax.policies.mutation import MutationPolicy
 from codeprm_jax.policies.policy import ProposeRequest, Thoughts
@@ -34,6 +34,7 @@ from codeprm_jax.search import arms
 from codeprm_jax.search.arms import CORE_ARMS, Arm
 from codeprm_jax.search.execution import Judge
 from codeprm_jax.search.ledger import Budget
+from codeprm_jax.search.search import MAX_FAILED_DRAWS
 from sandbox_runner.pool import Pool
 from sandbox_runner.types import Job, Report
 from tests.search.fakes import FakeScorer
@@ -279,6 +280,51 @@ def test_pass_at_k_is_the_share_of_subsets_with_a_passing_program() -> None:
         for k in range(1, 6):
             subsets = list(combinations(programs, k))
             assert pass_at_k(5, passing, k) == pytest.approx(sum(map(any, subsets)) / len(subsets))
+
+
+def record(arm: str, repeat: int, ended: str, ran: dict[int, bool]) -> dict[str, Any]:
+    """A search that ran the programs of these fresh samples: number -> whether it passes."""
+    verdicts = {n: {"passed": int(passes), "total": 1} for n, passes in ran.items()}
+    attempts = [
+        {"sample": n, "parent": None, "node": None, "spent": i + 1, "private": verdict}
+        for i, (n, verdict) in enumerate(verdicts.items())
+    ]
+    return {
+        "problem_id": "p",
+        "group": "all",
+        "arm": arm,
+        "repeat": repeat,
+        "ended": ended,
+        "attempts": attempts,
+        "best_after": [0] * len(ran),
+        "private": attempts[0]["private"] if attempts else {"passed": 0, "total": 1},
+        "ledger": {
+            "spent": len(ran),
+            "generated_tokens": 0,
+            "prompt_tokens": 0,
+            "executions": len(ran),
+            "scored_tokens": 0,
+        },
+        "failures": {},
+    }
+
+
+@pytest.mark.parametrize(
+    ("ended", "ran", "pass_at_1"),
+    [
+        ("budget", {0: True, 1: False, 2: False}, 1 / 3),
+        ("budget", {1: True, 2: False, 5: False}, 1 / 6),
+        ("gave up", {0: True, 1: True}, 2 / (2 + MAX_FAILED_DRAWS)),
+        ("gave up", {}, 0.0),
+    ],
+)
+def test_a_sample_without_a_program_counts_for_pass_at_k(
+    ended: str, ran: dict[int, bool], pass_at_1: float
+) -> None:
+    policy = MutationPolicy({})
+    summary = summarise([record("sampling", 0, ended, ran)], policy, ["sampling"], Budget(3))
+    found = summary["groups"]["all"]["arms"]["sampling"]["pass_at_k"]
+    assert found["1"][0] == pytest.approx(pass_at_1)
 
 
 def test_problem_ids_give_different_file_names() -> None:
