@@ -89,7 +89,9 @@ def grow(search: Search, parent: Prefix, thought: str, complete: bool) -> Prefix
 async def evaluate(
     search: Search, prefixes: Sequence[Prefix], how: Evaluate, by: Aggregate
 ) -> list[Prefix]:
-    """The prefixes with their values, which are noted in the tree too; one that has a value keeps it.
+    """The prefixes with their values, which are noted in the tree too.
+
+    One that has a value keeps it.
 
     Args:
       by: how the PRM's scores of the thoughts of a prefix become one.
