@@ -105,9 +105,12 @@ def search(command: SearchCommand, arms: Sequence[Arm]) -> int:
 def choose_arms(names: Sequence[str], known: Sequence[Arm]) -> tuple[Arm, ...]:
     """The arms of these names, in order; "core" and "all" are sets of them.
 
-    Raises InputError naming an unknown one and those that it may have meant.
+    Raises InputError naming an unknown one and those that it may have meant, or a name that two
+    known arms share.
     """
     by_name = {arm.name: arm for arm in known}
+    if shared := [name for name, n in Counter(a.name for a in known).items() if n > 1]:
+        raise InputError(f"two arms are named {shared[0]!r}; give each a name of its own")
     sets = {"all": list(by_name), "core": [a.name for a in CORE_ARMS if a.name in by_name]}
     chosen: dict[str, Arm] = {}
     for name in names:
