@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+import tracemalloc
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +28,7 @@ from codeprm_jax.evaluation.benchmark import (
     run_benchmark,
 )
 from codeprm_jax.evaluation.summary import pass_at_k, summarise
-from codeprm_jax.files import InputError, read_jsonl
+from codeprm_jax.files import InputError, read_jsonl, write_jsonl
 from codeprm_jax.policies.mutation import MutationPolicy
 from codeprm_jax.policies.policy import ProposeRequest, Thoughts
 from codeprm_jax.problems.problem import Problem
@@ -241,6 +243,40 @@ def test_arms_and_repeats_may_be_added_and_nothing_is_asked_again(
     assert (tmp_path / RESULTS).read_bytes() == (finished / RESULTS).read_bytes()
     kinds = [e["key"] for f in (tmp_path / EVENTS).iterdir() for e in read_jsonl(f)]
     assert len(kinds) == len(set(kinds))
+
+
+def test_arms_are_compared_on_the_repeats_that_all_of_them_have(
+    tmp_path: Path, pool: Pool, some_problems: list[Problem], bank_policy: MutationPolicy
+) -> None:
+    given = (tmp_path, pool, some_problems, bank_policy)
+    run(*given, ARMS[:1])
+    summary = run(*given, ARMS[:2], replace(CONFIG, repeats=1))
+    first = run(tmp_path / "first", *given[1:], ARMS[:2], replace(CONFIG, repeats=1))
+    assert summary == first
+    assert len(list(read_jsonl(tmp_path / RESULTS))) == 3 * len(some_problems)  # all are kept
+
+
+def test_the_end_of_a_run_does_not_hold_all_traces_in_memory(
+    finished: Path,
+    tmp_path: Path,
+    pool: Pool,
+    some_problems: list[Problem],
+    bank_policy: MutationPolicy,
+) -> None:
+    records = list(read_jsonl(finished / RESULTS))
+    before = (finished / TABLE).read_bytes()
+    shutil.copytree(finished, tmp_path / "run")
+    for record in records:
+        record["attempts"][0]["feedback"]["failures"].append({"stderr": "x" * 500_000})
+    write_jsonl(tmp_path / "run" / RESULTS, records[::-1])
+    size = (tmp_path / "run" / RESULTS).stat().st_size
+    tracemalloc.start()
+    run(tmp_path / "run", pool, some_problems, bank_policy)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert list(read_jsonl(tmp_path / "run" / RESULTS)) == records
+    assert (tmp_path / "run" / TABLE).read_bytes() == before
+    assert peak < size / 2
 
 
 def test_other_settings_are_refused_by_name(
