@@ -77,7 +77,7 @@ class Budget:
     @property
     def total(self) -> int:
         """The amount in executions, tokens, or nanoseconds."""
-        # The decimal number that was written: 2.01 * 1e9 is a little less than its float says.
+        # Of the decimal number: in floats, 2.01 * 1e9 is a little less than 2,010,000,000.
         return int(Decimal(str(self.amount)) * (_NANOSECONDS if self.unit == "seconds" else 1))
 
     def amount_of(self, price: int) -> float:
