@@ -74,7 +74,9 @@ def prepare(arguments: list[str], prog: str) -> int:
 
 
 def search(command: SearchCommand, arms: Sequence[Arm]) -> int:
-    """Runs the benchmark and tells what came of it."""
+    """Runs the benchmark and tells what came of it. Raises InputError for a view of no model."""
+    if command.view is not None and command.model is None:
+        raise InputError("--view says what a model reads; name one by --model, or leave it out")
     loaded = load_problems(command.problems)
     groups = group_problems([p.id for p in loaded], command.data)
     policy = open_policy(command.policy, command.problems, loaded)  # at once, unlike a model

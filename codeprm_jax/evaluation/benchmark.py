@@ -113,8 +113,8 @@ def run_benchmark(
       progress: called with the number of searches done, first with those done before.
 
     Raises:
-      InputError: `out` was begun with other settings, or an arm asks a PRM that is not there or
-        cannot read what the arm shows it.
+      InputError: `out` is no folder of ours or was begun with other settings, or an arm asks a PRM
+        that is not there or cannot read what the arm shows it.
       RunError: the sandbox, the policy's server or the scorer's failed for good.
     """
     out = Path(out)
@@ -371,8 +371,17 @@ def _check_settings(
         "arms": {arm.name: asdict(arm) for arm in arms},
     }
     path = out / SETTINGS
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out} is a file; name a folder for the run")
+    if not path.is_file() and any((out / n).exists() for n in (RESULTS, VERDICTS, EVENTS)):
+        raise InputError(
+            f"{out} holds what looks like a run and no {SETTINGS}, so nobody knows what it is of; "
+            "name another folder"
+        )
     if path.is_file():
         before = read_json(path)
+        if not isinstance(before, dict):
+            raise InputError(f"{path} is not the settings of a search; name another folder")
         earlier = before.get("arms", {})
         changed = [k for k in settings if k != "arms" and before.get(k) != settings[k]]
         changed += [

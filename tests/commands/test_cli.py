@@ -72,6 +72,7 @@ def test_every_command_has_help(name: str, codeprm: Callable[..., Result]) -> No
         (["fly"], "unknown command 'fly'"),
         (["collect", "--out", "x", "--unknown-option"], "unknown-option"),
         (["collect"], "--out"),
+        (["search", "--out", "x", "--arms", "sampling", "--view", "thoughts"], "--view says what"),
         (["collect", "--out", "x", "--problems", "nowhere"], "valid forms"),
         (["collect", "--out", "x", "--problems", "humaneval:/nowhere.jsonl"], "does not exist"),
         (["collect", "--out", "x", "--mutation.right-probability", "2"], "[0, 1]"),

@@ -293,6 +293,33 @@ def test_other_settings_are_refused_by_name(
     assert (finished / RESULTS).read_bytes() == before
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("settings.json", "[1]", "not the settings of a search"),
+        ("results.jsonl", '{"a": 1}\n', "and no settings.json"),
+        (None, "", "is a file"),
+    ],
+)
+def test_a_folder_that_is_not_of_a_search_is_refused(
+    tmp_path: Path,
+    pool: Pool,
+    some_problems: list[Problem],
+    bank_policy: MutationPolicy,
+    name: str | None,
+    text: str,
+    message: str,
+) -> None:
+    out = tmp_path / "run"
+    if name is not None:
+        out.mkdir()
+    path = out / name if name else out
+    path.write_text(text)
+    with pytest.raises(InputError, match=message):
+        run(out, pool, some_problems, bank_policy)
+    assert path.read_text() == text
+
+
 def test_arms_that_need_another_prm_are_refused(
     tmp_path: Path, pool: Pool, some_problems: list[Problem], bank_policy: MutationPolicy
 ) -> None:
