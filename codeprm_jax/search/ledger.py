@@ -61,6 +61,11 @@ class Budget:
             raise InputError(f"a budget must be more than 0 {self.unit}, not {self.amount}")
         if self.unit != "seconds" and self.amount != int(self.amount):
             raise InputError(f"a budget in {self.unit} must be a whole number, not {self.amount}")
+        if not self.price(generated=1, executions=1):
+            raise InputError(
+                "tokens and executions that cost nothing would never end a search; give "
+                "generated_token or execution a cost"
+            )
 
     def price(self, generated: int = 0, executions: int = 0, scored: int = 0) -> int:
         """What this costs, in executions, tokens, or nanoseconds."""

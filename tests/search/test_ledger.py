@@ -55,6 +55,12 @@ def test_a_token_that_costs_less_than_a_microsecond_is_not_free() -> None:
     assert budget.amount_of(budget.price(scored=1_000_000)) == 0.4
 
 
+def test_a_budget_that_nothing_would_spend_is_refused() -> None:
+    with pytest.raises(InputError, match="never end a search"):
+        Budget(1, "seconds", CostModel(generated_token=0, execution=1e-10))
+    assert Budget(1, "executions", CostModel(0, 0, 0)).total == 1
+
+
 def test_a_budget_bears_what_costs_exactly_as_much() -> None:
     budget = Budget(2.01, "seconds", CostModel(execution=2.01))
     assert Ledger(budget).affords(executions=1)
