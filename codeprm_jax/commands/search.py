@@ -74,7 +74,9 @@ def prepare(arguments: list[str], prog: str) -> int:
 
 
 def search(command: SearchCommand, arms: Sequence[Arm]) -> int:
-    """Runs the benchmark and tells what came of it."""
+    """Runs the benchmark and tells what came of it. Raises InputError for a view of no model."""
+    if command.view is not None and command.model is None:
+        raise InputError("--view says what a model reads; name one by --model, or leave it out")
     loaded = load_problems(command.problems)
     groups = group_problems([p.id for p in loaded], command.data)
     policy = open_policy(command.policy, command.problems, loaded)  # at once, unlike a model
@@ -105,9 +107,12 @@ def search(command: SearchCommand, arms: Sequence[Arm]) -> int:
 def choose_arms(names: Sequence[str], known: Sequence[Arm]) -> tuple[Arm, ...]:
     """The arms of these names, in order; "core" and "all" are sets of them.
 
-    Raises InputError naming an unknown one and those that it may have meant.
+    Raises InputError naming an unknown one and those that it may have meant, or a name that two
+    known arms share.
     """
     by_name = {arm.name: arm for arm in known}
+    if shared := [name for name, n in Counter(a.name for a in known).items() if n > 1]:
+        raise InputError(f"two arms are named {shared[0]!r}; give each a name of its own")
     sets = {"all": list(by_name), "core": [a.name for a in CORE_ARMS if a.name in by_name]}
     chosen: dict[str, Arm] = {}
     for name in names:

@@ -32,12 +32,13 @@ from codeprm_jax.evaluation.summary import summarise
 from codeprm_jax.files import (
     InputError,
     append_jsonl,
+    iterate_valid_prefix,
     listed,
+    parse_line,
     read_json,
-    read_valid_prefix,
     stable_seed,
     write_json,
-    write_jsonl,
+    write_whole,
 )
 from codeprm_jax.policies.policy import Policy
 from codeprm_jax.problems.problem import Problem
@@ -112,15 +113,15 @@ def run_benchmark(
       progress: called with the number of searches done, first with those done before.
 
     Raises:
-      InputError: `out` was begun with other settings, or an arm asks a PRM that is not there or
-        cannot read what the arm shows it.
+      InputError: `out` is no folder of ours or was begun with other settings, or an arm asks a PRM
+        that is not there or cannot read what the arm shows it.
       RunError: the sandbox, the policy's server or the scorer's failed for good.
     """
     out = Path(out)
     _check_arms(arms, scorer)
     _check_settings(out, problems, groups, policy, scorer, arms, config)
     write_json(out / STATEMENTS, {p.id: p.public.statement for p in problems})
-    done = {_key(r) for r in read_valid_prefix(out / RESULTS)}
+    done = {_key(r) for r in iterate_valid_prefix(out / RESULTS)}
     todo = [
         (problem, repeat, arm)
         for problem in problems
@@ -131,10 +132,11 @@ def run_benchmark(
     progress(len(problems) * config.repeats * len(arms) - len(todo))
     if todo:
         event_loop.run(_run(todo, groups, policy, judge, scorer, out, config, progress))
-    records = _sorted(read_valid_prefix(out / RESULTS), problems, arms)
-    write_jsonl(out / RESULTS, records)
+    records = _sort(out / RESULTS, problems, arms)
     _write_table(out / TABLE, records)
-    summary = summarise(records, policy, [a.name for a in arms], config.budget)
+    # An earlier start may have had more repeats: arms are compared on those that all of them have.
+    compared = [r for r in records if r["repeat"] < config.repeats]
+    summary = summarise(compared, policy, [a.name for a in arms], config.budget)
     summary["repeats"], summary["seed"] = config.repeats, config.seed
     write_json(out / SUMMARY, summary)
     return summary
@@ -268,10 +270,12 @@ def _key(record: Mapping[str, Any]) -> tuple[str, int, str]:
     return record["problem_id"], record["repeat"], record["arm"]
 
 
-def _sorted(
-    records: Sequence[dict[str, Any]], problems: Sequence[Problem], arms: Sequence[Arm]
-) -> list[dict[str, Any]]:
-    """By problem, repeat and arm; arms that this call did not name stay, at the end."""
+def _sort(path: Path, problems: Sequence[Problem], arms: Sequence[Arm]) -> list[dict[str, Any]]:
+    """Sorts results.jsonl, each search once; returns its records without their traces.
+
+    By problem, repeat and arm; arms that this call did not name stay, at the end. The traces of
+    thousands of problems do not fit in memory, so lines are copied and their records cut down.
+    """
     place = {p.id: i for i, p in enumerate(problems)}
     order = {a.name: i for i, a in enumerate(arms)}
 
@@ -279,7 +283,27 @@ def _sorted(
         arm = record["arm"]
         return place[record["problem_id"]], record["repeat"], order.get(arm, len(order)), arm
 
-    return sorted({_key(r): r for r in records}.values(), key=key)
+    found: dict[tuple[str, int, str], tuple[dict[str, Any], int]] = {}
+    with open(path, "rb") as file, write_whole(path) as ordered:
+        while line := file.readline():
+            record = _without_traces(parse_line(line.decode("utf-8"), str(path)))
+            found[_key(record)] = record, file.tell() - len(line)
+        chosen = sorted(found.values(), key=lambda item: key(item[0]))
+        for _, offset in chosen:
+            file.seek(offset)
+            ordered.write(file.readline().decode("utf-8"))
+    return [record for record, _ in chosen]
+
+
+def _without_traces(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What the summary and the table need of a record; the answer's program as `program`."""
+    kept = ("sample", "parent", "node", "spent", "private")
+    answer, attempts = record["answer"], record["attempts"]
+    return {
+        **{k: v for k, v in record.items() if k != "tree"},
+        "program": "" if answer is None else attempts[answer]["program"],
+        "attempts": [{k: a[k] for k in kept} for a in attempts],
+    }
 
 
 def _write_table(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
@@ -294,7 +318,7 @@ def _write_table(path: Path, records: Sequence[Mapping[str, Any]]) -> None:
             "private_passed": r["private"]["passed"],
             "private_total": r["private"]["total"],
             "solved": r["private"]["passed"] == r["private"]["total"],
-            "program": "" if r["answer"] is None else r["attempts"][r["answer"]]["program"],
+            "program": r["program"],
             **{k: float(v) if k == "spent" else v for k, v in r["ledger"].items()},
         }
         for r in records
@@ -347,8 +371,17 @@ def _check_settings(
         "arms": {arm.name: asdict(arm) for arm in arms},
     }
     path = out / SETTINGS
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out} is a file; name a folder for the run")
+    if not path.is_file() and any((out / n).exists() for n in (RESULTS, VERDICTS, EVENTS)):
+        raise InputError(
+            f"{out} holds what looks like a run and no {SETTINGS}, so nobody knows what it is of; "
+            "name another folder"
+        )
     if path.is_file():
         before = read_json(path)
+        if not isinstance(before, dict):
+            raise InputError(f"{path} is not the settings of a search; name another folder")
         earlier = before.get("arms", {})
         changed = [k for k in settings if k != "arms" and before.get(k) != settings[k]]
         changed += [

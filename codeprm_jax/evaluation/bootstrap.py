@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+_DRAWS = 2**20  # at once: all of them, for thousands of problems, would take gigabytes
+
 
 def mean_interval(
     values: Sequence[float] | np.ndarray, samples: int = 4000, seed: int = 0, level: float = 0.95
@@ -20,6 +22,12 @@ def mean_interval(
     if array.size == 0:
         return (float("nan"),) * 3
     rng = np.random.default_rng(seed)
-    means = array[rng.integers(0, array.size, (samples, array.size))].mean(axis=1)
+    rows = max(1, _DRAWS // array.size)
+    means = np.concatenate(
+        [
+            array[rng.integers(0, array.size, (min(rows, samples - i), array.size))].mean(axis=1)
+            for i in range(0, samples, rows)
+        ]
+    )
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return float(array.mean()), float(low), float(high)

@@ -148,7 +148,8 @@ def _not_reported(readings: Readings, summary: Mapping[str, Any]) -> Html:
         parts.append(
             note(
                 f"{SUMMARY} is of {summed:,} searches and {RESULTS} holds {readings.searches:,}: a "
-                "start of this run has not come to its end. Intervals and curves are of the former."
+                "start of this run has not come to its end, or the last one asked for fewer "
+                "repeats. Intervals and curves are of the former."
             )
         )
     if readings.other:

@@ -254,8 +254,9 @@ def curves(summary: Mapping[str, Any], settings: Mapping[str, Any]) -> Html:
         if several:
             parts.append(
                 note(
-                    "pass@k is estimated without bias from all samples of a search (Chen et al. "
-                    "2021); the band is the 95 % interval."
+                    "pass@k is estimated from all samples of a search (Chen et al. 2021), one that "
+                    "gave no program among them: without bias where their number is fixed, as it "
+                    "is by a budget in executions while none fails. The band is the 95 % interval."
                 )
             )
         else:

@@ -13,6 +13,7 @@ import numpy as np
 from codeprm_jax.evaluation.bootstrap import mean_interval
 from codeprm_jax.policies.policy import Policy
 from codeprm_jax.search.ledger import Budget
+from codeprm_jax.search.search import MAX_FAILED_DRAWS
 
 Record = Mapping[str, Any]
 CURVE_POINTS = 16  # of a curve over the budget, where its unit is not counted one by one
@@ -93,19 +94,28 @@ def _arm(records: Sequence[Record], budget: Budget) -> dict[str, Any]:
 
 
 def _pass_at_k(records: Sequence[Record]) -> dict[str, tuple[float, float, float]]:
-    """By k, up to the fewest samples of a search; of an arm that draws fresh samples to the end."""
+    """By k, up to the fewest samples of a search; of an arm that draws fresh samples to the end.
+
+    A sample for which the policy gave no program, and nothing was run, is one that does not pass.
+    """
     if any(
         a["parent"] is not None or a["node"] is not None for r in records for a in r["attempts"]
     ) or any(r["ended"] == "solved" for r in records):
         return {}
 
     def at(k: int) -> Callable[[Record], float]:
-        return lambda r: pass_at_k(len(r["attempts"]), sum(map(_passes, r["attempts"])), k)
+        return lambda r: pass_at_k(_samples(r), sum(map(_passes, r["attempts"])), k)
 
     return {
         str(k): mean_interval(list(by_problem(records, at(k)).values()))
-        for k in range(1, min(len(r["attempts"]) for r in records) + 1)
+        for k in range(1, min(map(_samples, records)) + 1)
     }
+
+
+def _samples(record: Record) -> int:
+    """Fresh samples of a search up to its last program; all of them where it gave up."""
+    ran = max((a["sample"] + 1 for a in record["attempts"]), default=0)
+    return ran + (MAX_FAILED_DRAWS if record["ended"] == "gave up" else 0)
 
 
 def _curve(records: Sequence[Record], budget: Budget) -> list[tuple[float, float]]:

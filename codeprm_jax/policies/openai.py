@@ -145,7 +145,8 @@ class OpenAIPolicy(Policy):
         plan = parse_plan(said.text)
         whole = plan.thoughts[:-1] if said.cut and plan.open else plan.thoughts
         thoughts = whole[:wanted]
-        complete = len(thoughts) >= left or plan.done
+        # A plan that ends beyond what was asked for has lost its end: it is not complete here.
+        complete = len(thoughts) >= left or (plan.done and len(whole) <= wanted)
         failure: Failure | None = None
         if said.cut and len(thoughts) < wanted and not plan.done:
             failure = "cut off"

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
+from decimal import Decimal
 from typing import Any, Literal
 
 from codeprm_jax.files import InputError
 
 Unit = Literal["executions", "generated_tokens", "seconds"]
 
-_MICROSECONDS = 1_000_000
+_NANOSECONDS = 1_000_000_000  # whole ones, so that sums are exact
 
 
 class BudgetExceededError(RuntimeError):
@@ -60,9 +61,14 @@ class Budget:
             raise InputError(f"a budget must be more than 0 {self.unit}, not {self.amount}")
         if self.unit != "seconds" and self.amount != int(self.amount):
             raise InputError(f"a budget in {self.unit} must be a whole number, not {self.amount}")
+        if not self.price(generated=1, executions=1):
+            raise InputError(
+                "tokens and executions that cost nothing would never end a search; give "
+                "generated_token or execution a cost"
+            )
 
     def price(self, generated: int = 0, executions: int = 0, scored: int = 0) -> int:
-        """What this costs, in executions, tokens, or microseconds."""
+        """What this costs, in executions, tokens, or nanoseconds."""
         match self.unit:
             case "executions":
                 return executions
@@ -71,16 +77,17 @@ class Budget:
             case _:
                 each = (self.costs.generated_token, self.costs.execution, self.costs.scored_token)
                 counts = (generated, executions, scored)
-                return sum(n * round(c * _MICROSECONDS) for n, c in zip(counts, each, strict=True))
+                return sum(n * round(c * _NANOSECONDS) for n, c in zip(counts, each, strict=True))
 
     @property
     def total(self) -> int:
-        """The amount in executions, tokens, or microseconds."""
-        return int(self.amount * (_MICROSECONDS if self.unit == "seconds" else 1))
+        """The amount in executions, tokens, or nanoseconds."""
+        # Of the decimal number: in floats, 2.01 * 1e9 is a little less than 2,010,000,000.
+        return int(Decimal(str(self.amount)) * (_NANOSECONDS if self.unit == "seconds" else 1))
 
     def amount_of(self, price: int) -> float:
         """A price in the budget's unit."""
-        return price / _MICROSECONDS if self.unit == "seconds" else price
+        return price / _NANOSECONDS if self.unit == "seconds" else price
 
 
 @dataclass(frozen=True)

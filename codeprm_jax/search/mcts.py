@@ -97,7 +97,10 @@ class _Tree:
         return path
 
     async def _expand(self, path: Prefix, number: int) -> None:
-        (found,) = await expand(self.search, [path], self.config.width, "mcts", number, path.node)
+        (drawn,) = await expand(self.search, [path], self.config.width, "mcts", number, path.node)
+        # A path that needs no further thought is no child of its own: where it has no other, the
+        # rollout from it writes its program.
+        found = [p for p in drawn if p.node != path.node]
         if found and self.config.evaluate is not None:
             found = await evaluate(self.search, found, self.config.evaluate, self.config.aggregate)
         self.children[path.node] = _Children(found, _shares([p.value for p in found]))

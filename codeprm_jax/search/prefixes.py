@@ -7,7 +7,7 @@ by the policy's own opinion (Yao et al. 2023, Tree of Thoughts).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from codeprm_jax.data.layout import StepInput
@@ -48,7 +48,9 @@ async def expand(
 ) -> list[list[Prefix]]:
     """For each parent, its distinct next thoughts out of `branching` draws, as new nodes.
 
-    A draw that fails gives no child. `label` tells these draws from others of the search.
+    A draw that fails gives no child. Where a draw says that no further thought is needed, the
+    parent itself, now complete, stands among its children. `label` tells these draws from others of
+    the search.
     """
     requests = [
         ProposeRequest(
@@ -63,10 +65,14 @@ async def expand(
     answers = await search.ask(*requests)
     children: list[list[Prefix]] = []
     for place, parent in enumerate(parents):
-        found: dict[str, Prefix] = {}
+        found: dict[str | None, Prefix] = {}
         for answer in answers[place * branching : (place + 1) * branching]:
+            if answer.failure is not None:
+                continue
+            if not answer.thoughts and answer.complete and parent.nodes:
+                found.setdefault(None, replace(parent, complete=True))
             for thought in answer.thoughts[:1]:
-                if answer.failure is None and thought not in found:
+                if thought not in found:
                     complete = answer.complete or len(parent.thoughts) + 1 >= MAX_DEPTH
                     found[thought] = grow(search, parent, thought, complete)
         children.append(list(found.values()))
@@ -85,22 +91,27 @@ async def evaluate(
 ) -> list[Prefix]:
     """The prefixes with their values, which are noted in the tree too.
 
+    One that has a value keeps it.
+
     Args:
       by: how the PRM's scores of the thoughts of a prefix become one.
     """
+    unknown = [p for p in prefixes if p.value is None]
     if how == "prm":
-        inputs = [StepInput(search.problem.statement, p.thoughts) for p in prefixes]
-        scored = await search.score(inputs, "thoughts")
-        values = [UNKNOWN if s is None else aggregate(s, by) for s in scored]
+        inputs = [StepInput(search.problem.statement, p.thoughts) for p in unknown]
+        scored = await search.score(inputs, "thoughts") if inputs else []
+        found = [UNKNOWN if s is None else aggregate(s, by) for s in scored]
     else:
         requests = [
             ValueRequest(search.problem, p.thoughts, search.seed_of("value", *p.thoughts))
-            for p in prefixes
+            for p in unknown
         ]
-        answers = await search.ask(*requests)
-        values = [UNKNOWN if a.value is None else a.value for a in answers]
+        answers = await search.ask(*requests) if requests else []
+        found = [UNKNOWN if a.value is None else a.value for a in answers]
+    values = iter(found)
     valued = []
-    for prefix, value in zip(prefixes, values, strict=True):
+    for prefix in prefixes:
+        value = next(values) if prefix.value is None else prefix.value
         search.tree[prefix.nodes[-1]].value = value
-        valued.append(Prefix(prefix.thoughts, prefix.nodes, prefix.complete, value))
+        valued.append(replace(prefix, value=value))
     return valued

@@ -15,6 +15,8 @@ import pytest
 
 from codeprm_jax import cli
 from codeprm_jax.commands import report, search
+from codeprm_jax.files import InputError
+from codeprm_jax.search.arms import Arm
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ def test_every_command_has_help(name: str, codeprm: Callable[..., Result]) -> No
         (["fly"], "unknown command 'fly'"),
         (["collect", "--out", "x", "--unknown-option"], "unknown-option"),
         (["collect"], "--out"),
+        (["search", "--out", "x", "--arms", "sampling", "--view", "thoughts"], "--view says what"),
         (["collect", "--out", "x", "--problems", "nowhere"], "valid forms"),
         (["collect", "--out", "x", "--problems", "humaneval:/nowhere.jsonl"], "does not exist"),
         (["collect", "--out", "x", "--mutation.right-probability", "2"], "[0, 1]"),
@@ -102,6 +105,13 @@ def test_wrong_usage_exits_with_2_and_says_what_to_do(
     assert message in result.stdout + result.stderr
     assert "Traceback" not in result.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_a_preset_whose_arms_share_a_name_is_refused() -> None:
+    """The first of them would be left out, without a word."""
+    arms = (Arm("mine"), Arm("mine", refine="random"))
+    with pytest.raises(InputError, match="two arms are named 'mine'"):
+        search.choose_arms(("all",), arms)
 
 
 @pytest.mark.parametrize("arguments", [["collect"], ["search", "--arms", "best-of-N by tests"]])

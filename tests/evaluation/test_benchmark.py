@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+import tracemalloc
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -25,8 +27,8 @@ from codeprm_jax.evaluation.benchmark import (
     file_name,
     run_benchmark,
 )
-from codeprm_jax.evaluation.summary import pass_at_k
-from codeprm_jax.files import InputError, read_jsonl
+from codeprm_jax.evaluation.summary import pass_at_k, summarise
+from codeprm_jax.files import InputError, read_jsonl, write_jsonl
 from codeprm_jax.policies.mutation import MutationPolicy
 from codeprm_jax.policies.policy import ProposeRequest, Thoughts
 from codeprm_jax.problems.problem import Problem
@@ -34,6 +36,7 @@ from codeprm_jax.search import arms
 from codeprm_jax.search.arms import CORE_ARMS, Arm
 from codeprm_jax.search.execution import Judge
 from codeprm_jax.search.ledger import Budget
+from codeprm_jax.search.search import MAX_FAILED_DRAWS
 from sandbox_runner.pool import Pool
 from sandbox_runner.types import Job, Report
 from tests.search.fakes import FakeScorer
@@ -242,6 +245,40 @@ def test_arms_and_repeats_may_be_added_and_nothing_is_asked_again(
     assert len(kinds) == len(set(kinds))
 
 
+def test_arms_are_compared_on_the_repeats_that_all_of_them_have(
+    tmp_path: Path, pool: Pool, some_problems: list[Problem], bank_policy: MutationPolicy
+) -> None:
+    given = (tmp_path, pool, some_problems, bank_policy)
+    run(*given, ARMS[:1])
+    summary = run(*given, ARMS[:2], replace(CONFIG, repeats=1))
+    first = run(tmp_path / "first", *given[1:], ARMS[:2], replace(CONFIG, repeats=1))
+    assert summary == first
+    assert len(list(read_jsonl(tmp_path / RESULTS))) == 3 * len(some_problems)  # all are kept
+
+
+def test_the_end_of_a_run_does_not_hold_all_traces_in_memory(
+    finished: Path,
+    tmp_path: Path,
+    pool: Pool,
+    some_problems: list[Problem],
+    bank_policy: MutationPolicy,
+) -> None:
+    records = list(read_jsonl(finished / RESULTS))
+    before = (finished / TABLE).read_bytes()
+    shutil.copytree(finished, tmp_path / "run")
+    for record in records:
+        record["attempts"][0]["feedback"]["failures"].append({"stderr": "x" * 500_000})
+    write_jsonl(tmp_path / "run" / RESULTS, records[::-1])
+    size = (tmp_path / "run" / RESULTS).stat().st_size
+    tracemalloc.start()
+    run(tmp_path / "run", pool, some_problems, bank_policy)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert list(read_jsonl(tmp_path / "run" / RESULTS)) == records
+    assert (tmp_path / "run" / TABLE).read_bytes() == before
+    assert peak < size / 2
+
+
 def test_other_settings_are_refused_by_name(
     finished: Path, pool: Pool, some_problems: list[Problem], bank_policy: MutationPolicy
 ) -> None:
@@ -254,6 +291,33 @@ def test_other_settings_are_refused_by_name(
     with pytest.raises(InputError, match="arm 'GVR PRM'"):
         run(finished, pool, some_problems, bank_policy, (other,))
     assert (finished / RESULTS).read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("settings.json", "[1]", "not the settings of a search"),
+        ("results.jsonl", '{"a": 1}\n', "and no settings.json"),
+        (None, "", "is a file"),
+    ],
+)
+def test_a_folder_that_is_not_of_a_search_is_refused(
+    tmp_path: Path,
+    pool: Pool,
+    some_problems: list[Problem],
+    bank_policy: MutationPolicy,
+    name: str | None,
+    text: str,
+    message: str,
+) -> None:
+    out = tmp_path / "run"
+    if name is not None:
+        out.mkdir()
+    path = out / name if name else out
+    path.write_text(text)
+    with pytest.raises(InputError, match=message):
+        run(out, pool, some_problems, bank_policy)
+    assert path.read_text() == text
 
 
 def test_arms_that_need_another_prm_are_refused(
@@ -279,6 +343,51 @@ def test_pass_at_k_is_the_share_of_subsets_with_a_passing_program() -> None:
         for k in range(1, 6):
             subsets = list(combinations(programs, k))
             assert pass_at_k(5, passing, k) == pytest.approx(sum(map(any, subsets)) / len(subsets))
+
+
+def record(arm: str, repeat: int, ended: str, ran: dict[int, bool]) -> dict[str, Any]:
+    """A search that ran the programs of these fresh samples: number -> whether it passes."""
+    verdicts = {n: {"passed": int(passes), "total": 1} for n, passes in ran.items()}
+    attempts = [
+        {"sample": n, "parent": None, "node": None, "spent": i + 1, "private": verdict}
+        for i, (n, verdict) in enumerate(verdicts.items())
+    ]
+    return {
+        "problem_id": "p",
+        "group": "all",
+        "arm": arm,
+        "repeat": repeat,
+        "ended": ended,
+        "attempts": attempts,
+        "best_after": [0] * len(ran),
+        "private": attempts[0]["private"] if attempts else {"passed": 0, "total": 1},
+        "ledger": {
+            "spent": len(ran),
+            "generated_tokens": 0,
+            "prompt_tokens": 0,
+            "executions": len(ran),
+            "scored_tokens": 0,
+        },
+        "failures": {},
+    }
+
+
+@pytest.mark.parametrize(
+    ("ended", "ran", "pass_at_1"),
+    [
+        ("budget", {0: True, 1: False, 2: False}, 1 / 3),
+        ("budget", {1: True, 2: False, 5: False}, 1 / 6),
+        ("gave up", {0: True, 1: True}, 2 / (2 + MAX_FAILED_DRAWS)),
+        ("gave up", {}, 0.0),
+    ],
+)
+def test_a_sample_without_a_program_counts_for_pass_at_k(
+    ended: str, ran: dict[int, bool], pass_at_1: float
+) -> None:
+    policy = MutationPolicy({})
+    summary = summarise([record("sampling", 0, ended, ran)], policy, ["sampling"], Budget(3))
+    found = summary["groups"]["all"]["arms"]["sampling"]["pass_at_k"]
+    assert found["1"][0] == pytest.approx(pass_at_1)
 
 
 def test_problem_ids_give_different_file_names() -> None:

@@ -143,6 +143,9 @@ def test_the_next_thoughts_only_and_the_end_of_a_plan(server: FakeServer) -> Non
         assert answer.thoughts == ("Add.",) and not answer.complete
         server.replies = [completion("2. Add.\nDONE")]
         assert (await policy.propose(replace(one, seed=6))).complete
+        server.replies = [completion("2. Add.\n3. Return.\nDONE")]  # done, but not within one
+        answer = await policy.propose(replace(one, seed=8))
+        assert answer.thoughts == ("Add.",) and not answer.complete
         server.replies = [completion("DONE")]
         answer = await policy.propose(replace(one, seed=7))
         assert (answer.thoughts, answer.complete, answer.failure) == ((), True, None)
@@ -160,7 +163,7 @@ def test_the_next_thoughts_only_and_the_end_of_a_plan(server: FakeServer) -> Non
     run(settings(server), use)
     text = server.bodies[0]["messages"][-1]["content"]
     assert "at most 1 of them" in text and "numbered from 2" in text and "1. Read." in text
-    assert "at most 3 of them" in server.bodies[4]["messages"][-1]["content"]
+    assert "at most 3 of them" in server.bodies[5]["messages"][-1]["content"]
 
 
 @pytest.mark.parametrize(

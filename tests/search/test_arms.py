@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codeprm_jax.files import InputError
-from codeprm_jax.policies.policy import ProposeRequest
+from codeprm_jax.policies.policy import (
+    ImplementRequest,
+    ProposeRequest,
+    Text,
+    Thoughts,
+)
 from codeprm_jax.search import arms
 from codeprm_jax.search.arms import ALL_ARMS, Arm
 from codeprm_jax.search.ledger import Budget
@@ -231,6 +237,32 @@ def test_diverse_subtrees_stay_apart() -> None:
     diverse = Arm("d", "dvts", evaluate="prm", width=3, branching=3, stop_at_pass=False)
     plain = Arm("b", "beam", evaluate="prm", width=3, branching=3, stop_at_pass=False)
     assert len(roots(diverse)) == 3 > len(roots(plain))
+
+
+class Short(FakePolicy):
+    """Says, when asked for another thought, that a plan of three needs none."""
+
+    async def propose(self, request: ProposeRequest) -> Thoughts:
+        answer = await super().propose(request)
+        thoughts = answer.thoughts[: STEPS - 1 - len(request.prefix)]
+        return replace(answer, thoughts=thoughts, complete=not thoughts or not request.thoughts)
+
+    async def implement(self, request: ImplementRequest) -> Text:
+        _, cost = await self._paid(request)
+        return Text(**cost, text="\n".join(request.thoughts))
+
+
+@pytest.mark.parametrize(
+    "arm", [a for a in ALL_ARMS if a.algorithm in ("beam", "dvts", "mcts")], ids=lambda a: a.name
+)
+def test_a_prefix_that_needs_no_further_thought_is_written(arm: Arm) -> None:
+    world = World(Short(right=0.5))
+    (search,) = world.search([arm], Budget(4), seed=1)
+    assert search.ended == "budget" and len(search.attempts) == 4
+    for attempt in search.attempts:
+        path = _path(search.tree, attempt.node)
+        assert len(attempt.thoughts) == STEPS - 1
+        assert attempt.parent is not None or arm.algorithm == "mcts" or len(path) == STEPS - 1
 
 
 def test_mcts_replaces_a_rewritten_thought_and_drops_what_stood_on_it() -> None:

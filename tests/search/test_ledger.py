@@ -50,6 +50,23 @@ def test_seconds_are_those_of_the_cost_model() -> None:
     assert ledger.affordable_tokens(99, beside_executions=1) == 16
 
 
+def test_a_token_that_costs_less_than_a_microsecond_is_not_free() -> None:
+    budget = Budget(1, "seconds", CostModel(scored_token=4e-7))
+    assert budget.amount_of(budget.price(scored=1_000_000)) == 0.4
+
+
+def test_a_budget_that_nothing_would_spend_is_refused() -> None:
+    with pytest.raises(InputError, match="never end a search"):
+        Budget(1, "seconds", CostModel(generated_token=0, execution=1e-10))
+    assert Budget(1, "executions", CostModel(0, 0, 0)).total == 1
+
+
+def test_a_budget_bears_what_costs_exactly_as_much() -> None:
+    budget = Budget(2.01, "seconds", CostModel(execution=2.01))
+    assert Ledger(budget).affords(executions=1)
+    assert budget.amount_of(budget.total) == budget.amount
+
+
 @given(
     unit=st.sampled_from(["executions", "generated_tokens", "seconds"]),
     amount=st.integers(1, 50),
