@@ -89,7 +89,7 @@ def headline(summary: Mapping[str, Any]) -> Html:
         if not pairs:
             for arm, values in list(group["arms"].items())[:3]:
                 shown.append((f"{values['pass_at_1'][0]:.3f}", f"pass@1, {arm}"))
-        parts += [heading(f"{name}, {group['problems']} problems"), cards(shown)]
+        parts += [heading(f"{name} ({group['problems']})"), cards(shown)]
     parts.append(
         note(
             "These comparisons are fixed in the report's code, whatever a run came to. All arms "
@@ -105,9 +105,9 @@ def arms(summary: Mapping[str, Any]) -> Html:
     unit = _unit(budget)
     parts = [
         note(
-            "Equal seeds draw equal fresh samples in every arm. The private tests judge only what "
-            "a search has handed in. Intervals: 95 %, bootstrap over problems. Pass rate: share of "
-            "private tests passed. pass@k: the chance that one of k fresh samples passes, where "
+            "Equal seeds draw equal fresh samples in every arm. The private tests judge after a "
+            "search has ended, and nothing of them flows back. Intervals: 95 %, bootstrap over "
+            "problems. Pass rate: share of private tests passed. pass@k: the chance that one of k fresh samples passes, where "
             "every search of an arm drew equally many."
         )
     ]
@@ -203,7 +203,7 @@ def differences(summary: Mapping[str, Any]) -> Html:
             _excludes_zero(versus[f"{a} - {b}"]) for i, a in enumerate(names) for b in names[:i]
         )
         parts += [
-            heading(f"{name}, {group['problems']} problems"),
+            heading(f"{name} ({group['problems']})"),
             note(
                 f"{len(names)} arms make {pairs} pair{'s' if pairs > 1 else ''}. "
                 f"If no two arms differed, about {0.05 * pairs:.2g} of {pairs} intervals of 95 % "
@@ -241,7 +241,7 @@ def curves(summary: Mapping[str, Any], settings: Mapping[str, Any]) -> Html:
     unit = _unit(summary["budget"])
     for number_, (name, group) in enumerate(summary["groups"].items()):
         points = {arm: v["curve"] for arm, v in group["arms"].items()}
-        parts.append(heading(f"{name}, {group['problems']} problems"))
+        parts.append(heading(f"{name} ({group['problems']})"))
         drawn = [
             charts.budget_curve(f"budget-{number_}-{i}", title, points, members, unit)
             for i, (title, members) in enumerate(_families(points, settings["arms"]))
