@@ -107,8 +107,8 @@ def arms(summary: Mapping[str, Any]) -> Html:
         note(
             "Equal seeds draw equal fresh samples in every arm. The private tests judge after a "
             "search has ended, and nothing of them flows back. Intervals: 95 %, bootstrap over "
-            "problems. Pass rate: share of private tests passed. pass@k: the chance that one of k fresh samples passes, where "
-            "every search of an arm drew equally many."
+            "problems. Pass rate: share of private tests passed. pass@k: the chance that one of k "
+            "fresh samples passes, where every search of an arm drew equally many."
         )
     ]
     for name, group in summary["groups"].items():
