@@ -1,7 +1,8 @@
 # make quickstart   fresh clone -> GVR report, in minutes on a laptop CPU
-# make test         all tests
+# make test         all tests; WORKERS=4 on a machine of more cores and memory (3 GiB each)
 # make lint         ruff and mypy
 PYTHON ?= python3
+WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -11,7 +12,7 @@ quickstart: $(VENV)/.installed
 	$(BIN)/codeprm quickstart
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
