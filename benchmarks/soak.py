@@ -36,7 +36,7 @@ CHECK = CheckTest("1", "for i in range(3):\n    assert candidate(i) == i")
 def state() -> dict[str, int]:
     """What must not grow. Memory is in KiB, of this process and of all that it started."""
     gc.collect()
-    tasks = [os.getpid(), *jail.descendants(os.getpid())]
+    tasks = [os.getpid(), *accounting.descendants(os.getpid())]
     memory = 0
     spaces = set()
     for task in tasks:
@@ -112,7 +112,7 @@ def main() -> None:
         "verdicts": dict(sorted(found.items())),
         "after_a_tenth": early,
         "at_the_end": late,
-        "children_after_closing": len(jail.descendants(os.getpid())),
+        "children_after_closing": len(accounting.descendants(os.getpid())),
         "peak_memory_kib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
     }
     print(json.dumps(line))

@@ -5,9 +5,12 @@ sends along with each order. So nothing of one program stays in the memory from 
 is forked. A cell is used again only while its programs leave it as they found it: it reports when
 a process was left behind or the scratch directory was touched, and is then replaced.
 
+The limits of a program are held here, by a process that reads and writes nothing of the program's
+and that compares nothing: whatever the supervisor is busy with, a program ends at its limit.
+
 Orders on the SOCK_SEQPACKET control socket, each one message:
-  RUN, with descriptors (payload, stdin, stdout, stderr, channel, …): start a program;
-  USAGE: answered by USAGE + USED;
+  RUN + LIMITS, with descriptors (payload, stdin, stdout, stderr, channel, …): start a program;
+  NEXT: its next test begins, so CPU and wall time are counted from here;
   KILL: end the program.
 When it has ended: END + ENDING. Where the cell could not be confined: BROKEN + text, once.
 """
@@ -22,15 +25,19 @@ import select
 import signal
 import socket
 import struct
-from collections.abc import Callable
-from functools import partial
+import time
 from typing import NoReturn
 
-from sandbox_runner import jail, linux, program, warm
+from sandbox_runner import accounting, jail, linux, program, warm
 
-RUN, USAGE, KILL, END, BROKEN = b"R", b"U", b"K", b"E", b"B"
-ENDING = struct.Struct("<idd?")  # exit status, CPU seconds, MiB at the peak, is the cell touched
-USED = struct.Struct("<dd")  # CPU seconds, MiB of memory
+RUN, NEXT, KILL, END, BROKEN = b"R", b"N", b"K", b"E", b"B"
+LIMITS = struct.Struct("<ddd")  # CPU seconds, wall seconds, MiB of memory
+# Exit status, CPU seconds since the last NEXT, MiB at the peak, is the cell touched, which of
+# KILLED, how many NEXT had come.
+ENDING = struct.Struct("<idd?BI")
+KILLED = (None, "cpu", "wall", "memory")
+SHORT_S = 0.010  # most programs have ended by then
+LOOK_S = 0.025  # how often the memory and CPU time of a longer one are looked at
 MAX_DESCRIPTORS = 200  # in one message; the kernel allows 253
 
 
@@ -62,13 +69,12 @@ def _serve(control: socket.socket, cell: jail.Cell) -> None:
     poll.register(control, select.POLLIN)
     nothing = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
     own = (control.fileno(), nothing)
-    confine = None if cell.tier == "T1" else partial(jail.isolate_program, cell.tier)
     made = os.stat(cell.scratch)
     while True:
         message, fds = _receive(control)
         if not message:
             return
-        if message != RUN:
+        if message[:1] != RUN:
             continue  # it crossed the end of the program that it was for
         payload, stdin, stdout, stderr, *channels = fds
         # The program's three streams are laid out here, where it costs nothing; in the new process
@@ -81,10 +87,11 @@ def _serve(control: socket.socket, cell: jail.Cell) -> None:
         _close(stderr)
         pid = _fork()
         if pid == 0:
-            _become_program(payload, channels, own, confine)
+            _become_program(payload, channels, own, cell.tier)
         pidfd = _pidfd_open(pid)
         poll.register(pidfd, select.POLLIN)
-        _watch(control, cell, poll, pid, pidfd)
+        clock = _Clock(cell, pid, *LIMITS.unpack_from(message, 1))
+        _watch(control, clock, poll, pidfd)
         poll.unregister(pidfd)
         _close(pidfd)
         # Not before: what is written here while the program lives is pages to copy, too. The three
@@ -99,26 +106,72 @@ def _serve(control: socket.socket, cell: jail.Cell) -> None:
         others_cpu_s, others = jail.kill_all_others(cell.tier)
         ending = ENDING.pack(
             os.waitstatus_to_exitcode(status),
-            usage.ru_utime + usage.ru_stime + others_cpu_s,
+            max(0.0, usage.ru_utime + usage.ru_stime + others_cpu_s - clock.cpu_base),
             usage.ru_maxrss / 1024,
             others or _is_touched(cell, made),
+            KILLED.index(clock.over),
+            clock.begun,
         )
         control.send(END + ending)
 
 
-def _watch(
-    control: socket.socket, cell: jail.Cell, poll: select.poll, pid: int, pidfd: int
-) -> None:
-    """Returns when the program has ended; carries out the orders about it until then."""
-    while (pidfd, select.POLLIN) not in poll.poll():
-        order = control.recv(64)
-        if order == USAGE:
-            control.send(USAGE + USED.pack(*jail.usage(cell, pid)))
-        else:
+class _Clock:
+    """The limits of a program, and what it has used of them since its last test began.
+
+    Attributes:
+      over: the limit that was exceeded.
+      begun: tests that have begun by NEXT.
+    """
+
+    def __init__(
+        self, cell: jail.Cell, pid: int, cpu_s: float, wall_s: float, memory_mib: float
+    ) -> None:
+        self.cell, self.pid = cell, pid
+        self.cpu_s, self.wall_s, self.memory_mib = cpu_s, wall_s, memory_mib
+        self.over: str | None = None
+        self.began, self.cpu_base, self.begun = _monotonic(), 0.0, 0
+
+    def next(self) -> None:
+        """A test begins."""
+        cpu_s, memory_mib = accounting.usage(self.cell, self.pid, self.memory_mib)
+        self.began, self.cpu_base = _monotonic(), max(cpu_s, self.cpu_base)
+        self.begun += 1
+        if memory_mib > self.memory_mib:
+            self.over = "memory"
+
+    def look(self) -> float:
+        """Sets `over` if it is time; else the seconds after which to look again."""
+        cpu_s, memory_mib = accounting.usage(self.cell, self.pid, self.memory_mib)
+        cpu_left = self.cpu_s - (cpu_s - self.cpu_base)
+        wall_left = self.wall_s - (_monotonic() - self.began)
+        if cpu_left <= 0:
+            self.over = "cpu"
+        elif wall_left <= 0:
+            self.over = "wall"
+        elif memory_mib > self.memory_mib:
+            self.over = "memory"
+        return max(0.001, min(LOOK_S, cpu_left, wall_left))
+
+
+def _watch(control: socket.socket, clock: _Clock, poll: select.poll, pidfd: int) -> None:
+    """Returns when the program has ended; holds its limits and obeys orders until then."""
+    look_at, killed = clock.began + SHORT_S, False
+    while True:
+        wait = None if killed else max(0.0, look_at - _monotonic()) * 1000
+        events = poll.poll(wait)
+        if (pidfd, select.POLLIN) in events:
+            return
+        order = control.recv(64) if events else None
+        if order == NEXT:
+            clock.next()
+        if not killed and _monotonic() >= look_at:
+            look_at = _monotonic() + clock.look()
+        if clock.over or order not in (None, NEXT):
+            killed = True
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-            if not order:  # the supervisor is gone
-                raise BrokenPipeError
+        if order == b"":
+            raise BrokenPipeError("the supervisor is gone")
 
 
 def _is_touched(cell: jail.Cell, made: os.stat_result) -> bool:
@@ -132,14 +185,13 @@ def _is_touched(cell: jail.Cell, made: os.stat_result) -> bool:
 
 
 def _become_program(
-    payload: int, channels: list[int], own: tuple[int, ...], confine: Callable[[], None] | None
+    payload: int, channels: list[int], own: tuple[int, ...], tier: jail.Tier
 ) -> NoReturn:
     # Nothing may unwind into the cell's own code in this process.
     try:
         for fd in own:
             _close(fd)
-        if confine is not None:
-            confine()
+        _isolate_program(tier)
         _program_main(payload, channels)
     except BaseException as error:  # noqa: BLE001 (shown as the program's own)
         os.write(2, program.exception_text(error).encode("utf-8", "backslashreplace"))
@@ -149,14 +201,16 @@ def _become_program(
 
 # Names of this module, which lead a new process to fewer pages than those of another.
 _close, _dup2, _fork, _pidfd_open, _wait4 = os.close, os.dup2, linux.fork, os.pidfd_open, os.wait4
-_program_main = program.main
+_isolate_program, _program_main, _monotonic = jail.isolate_program, program.main, time.monotonic
 _CONTROL_SPACE = socket.CMSG_LEN(MAX_DESCRIPTORS * 4)
 _CLOSE_ON_EXEC = int(socket.MSG_CMSG_CLOEXEC)
 
 
 def _receive(control: socket.socket) -> tuple[bytes, list[int]]:
     # socket.recv_fds would ignore the flag that keeps descriptors from programs that are executed.
-    message, ancillary, _, _ = control.recvmsg(64, _CONTROL_SPACE, _CLOSE_ON_EXEC)
+    message, ancillary, flags, _ = control.recvmsg(64, _CONTROL_SPACE, _CLOSE_ON_EXEC)
+    if flags & socket.MSG_CTRUNC:
+        control.send(BROKEN + b"its limit of open files is too low for the tests of a batch")
     fds = array.array("i")
     for _, _, data in ancillary:
         fds.frombytes(data)

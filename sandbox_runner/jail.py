@@ -11,25 +11,23 @@ T3: resource limits, an own session and an unprivileged uid. A program can read 
 
 Whether a tier is available is found out by entering it, never by reading versions or settings.
 A zygote calls `enter_zygote` once, each cell forked from it `enter_cell` once, and each program
-forked from a cell, where it is not T1, `isolate_program`.
+forked from a cell `isolate_program`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
-import math
 import os
 import resource
 import signal
 import socket
 import stat
 import sys
-import time
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
-from sandbox_runner import landlock, linux, seccomp
+from sandbox_runner import accounting, landlock, linux, seccomp
 
 Tier = Literal["T1", "T2", "T3"]
 TIERS: tuple[Tier, ...] = ("T1", "T2", "T3")
@@ -37,18 +35,14 @@ TIERS: tuple[Tier, ...] = ("T1", "T2", "T3")
 PACKAGES = "/packages"  # where packages lie in T1, whatever the scratch directory may cover
 NOBODY = 65534  # the host uid and gid of programs when the judge runs as root
 INNER_ID = 1000  # the uid and gid that a program sees in T1
-SCRATCH_MIB = 64
 MAX_OPEN_FILES = 256
 MAX_FILE_MIB = 16
 MAX_STACK_MIB = 64
 
 _MIB = 1 << 20
-_PAGE = resource.getpagesize()
-_RESIDENT = (b"RssAnon:", b"RssShmem:", b"RssFile:")
 _WALL = 0x40000000  # __WALL: children by any kind of clone
-_TICKS = os.sysconf("SC_CLK_TCK")
 _SYSTEM = ("usr", "lib", "lib32", "lib64", "bin", "sbin")
-_DEVICES = tuple(f"/dev/{name}" for name in ("null", "zero", "full", "random", "urandom"))
+_DEVICES = tuple(f"/dev/{name}" for name in ("null", "full", "random", "urandom"))
 
 _REMEDIES = {
     "user namespace": "allow user namespaces (user.max_user_namespaces > 0, "
@@ -170,14 +164,18 @@ def enter_cell(
     """
     linux.set_parent_death_signal(signal.SIGKILL)
     tasks = processes + _other_tasks(tier)
-    address_space = _address_space() + memory_mib * _MIB
+    address_space = accounting.address_space() + memory_mib * _MIB
     if tier == "T1":
         with _step("scratch directory"):
             linux.unshare(linux.CLONE_NEWNS | linux.CLONE_NEWIPC)
             _mount_proc()
             flags = linux.MS_NOSUID | linux.MS_NODEV | linux.MS_NOATIME
             linux.mount(
-                "tmpfs", "/tmp", "tmpfs", flags, f"size={SCRATCH_MIB}m,nr_inodes=4096,mode=700"
+                "tmpfs",
+                "/tmp",
+                "tmpfs",
+                flags,
+                f"size={accounting.SCRATCH_MIB}m,nr_inodes={accounting.SCRATCH_NAMES},mode=700",
             )
         scratch = "/tmp"
         linux.drop_bounding_capabilities()
@@ -213,7 +211,12 @@ def enter_cell(
 
 
 def isolate_program(tier: Tier) -> None:
-    """Does for a process that will run a program what its namespace does in T1."""
+    """What a process that will run a program does before that, beside what its cell did."""
+    if tier == "T1":
+        # The cell may look at its memory. Others that could do so are in no sight of it.
+        linux.set_dumpable(True)
+        return
+    # What the namespace does in T1.
     os.setsid()
     linux.set_parent_death_signal(signal.SIGKILL)
     if tier == "T2":
@@ -243,83 +246,10 @@ def kill_all_others(tier: Tier) -> tuple[float, bool]:
                 os.kill(-1, signal.SIGKILL)
             options = _WALL
         elif tier == "T3":
-            for pid in descendants(os.getpid()):
+            for pid in accounting.descendants(os.getpid()):
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGKILL)
     return cpu_s, found
-
-
-def usage(cell: Cell, pid: int) -> tuple[float, float]:
-    """(CPU seconds, MiB of memory) of a running program and all processes that it started.
-
-    The memory of one process alone is given as 0, for RLIMIT_AS holds it; infinite is a scratch
-    directory beyond its size.
-    """
-    clock = linux.process_cpu_clock(pid)
-    try:
-        if cell.tier == "T2":
-            return time.clock_gettime(clock), _scratch_use(cell)
-        members = [int(n) for n in os.listdir("/proc") if n.isdecimal() and n != "1"]
-        if cell.tier == "T3":
-            members = descendants(os.getpid())
-        cpu_s = time.clock_gettime(clock) + _waited_cpu(pid)
-    except OSError:
-        return 0.0, 0.0  # it ended meanwhile
-    memory_kib, mapped_kib = 0, 0
-    for member in members:
-        try:
-            # Shared memory is summed, for each process may have its own; only files are the same.
-            anonymous, shared, files = _resident_kib(member)
-            if member != pid:
-                other = linux.process_cpu_clock(member)
-                cpu_s += time.clock_gettime(other) + _waited_cpu(member)
-        except OSError:
-            continue
-        memory_kib += anonymous + shared
-        mapped_kib = max(mapped_kib, files)
-    if len(members) < 2:
-        return cpu_s, _scratch_use(cell)
-    return cpu_s, (memory_kib + mapped_kib) / 1024 + _scratch_use(cell)
-
-
-def _resident_kib(pid: int) -> tuple[int, int, int]:
-    """Resident (anonymous, shared, file) memory in KiB, zeros for a process that has ended."""
-    # A process whose first thread has ended shows its memory at the others only.
-    for task in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{task}/status", "rb") as file:
-            text = file.read()
-        if b"RssAnon:" in text:
-            found = [int(text.partition(name)[2].split(None, 1)[0]) for name in _RESIDENT]
-            return found[0], found[1], found[2]
-    return 0, 0, 0
-
-
-def _scratch_use(cell: Cell) -> float:
-    if cell.tier == "T1":
-        return 0.0  # a file system of its own, with a size
-    used, folders = 0, [cell.scratch]
-    while folders:
-        # A path can be too long to be opened, which is deep enough.
-        with contextlib.suppress(OSError), os.scandir(folders.pop()) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    folders.append(entry.path)
-                else:
-                    used += entry.stat(follow_symlinks=False).st_blocks * 512
-    return math.inf if used > SCRATCH_MIB * _MIB else 0.0
-
-
-def descendants(ancestor: int) -> list[int]:
-    """The live descendants of a process by /proc, parents before children."""
-    children: dict[int, list[int]] = {}
-    for pid, parent, _ in _tasks():
-        children.setdefault(parent, []).append(pid)
-    found, queue = [], [ancestor]
-    while queue:
-        for child in children.get(queue.pop(), ()):
-            found.append(child)
-            queue.append(child)
-    return found
 
 
 # Steps into a tier
@@ -450,36 +380,7 @@ def _other_tasks(tier: Tier) -> int:
     if tier == "T1":
         return 4096  # counted over the machine, which the cell cannot see: no bound worth the name
     # Processes that may not be traced show root as their owner, hence some to spare.
-    return 16 + sum(threads for _, _, threads in _tasks(os.getuid()))
-
-
-def _tasks(uid: int | None = None) -> Iterator[tuple[int, int, int]]:
-    for name in os.listdir("/proc"):
-        if not name.isdecimal():
-            continue
-        try:
-            if uid is not None and os.stat(f"/proc/{name}").st_uid != uid:
-                continue
-            with open(f"/proc/{name}/stat", "rb") as file:
-                fields = file.read().rpartition(b")")[2].split()
-        except OSError:
-            continue  # it ended meanwhile
-        yield int(name), int(fields[1]), int(fields[17])
-
-
-def _waited_cpu(pid: int) -> float:
-    """CPU seconds of the ended children of a process, in steps of 10 ms; 0 without a /proc."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            fields = file.read().rpartition(b")")[2].split()
-    except FileNotFoundError:
-        return 0.0
-    return (int(fields[13]) + int(fields[14])) / _TICKS
-
-
-def _address_space() -> int:
-    with open("/proc/self/statm", "rb") as file:
-        return int(file.read().split()[0]) * _PAGE
+    return 16 + sum(threads for _, _, threads in accounting.tasks(os.getuid()))
 
 
 @functools.cache

@@ -127,7 +127,9 @@ def judge_assertions(
     else:
         for assertion, (plain, value, text) in zip(assertions, values, strict=True):
             shown, actual = assertion, text
-            if not (plain and _holds(assertion, value)):
+            # Of an object that is no plain data, its truth is known.
+            truth = {"true": True, "false": False}.get(assertion.relation)
+            if not (_holds(assertion, value) if plain else truth is not None and value is truth):
                 verdict = Verdict.WA
                 break
     note = values.note if isinstance(values, Decision) else ""
@@ -286,7 +288,7 @@ def check_job(job: Job) -> None:
 def _answers(
     facts: Facts, limits: Limits, frame: Frame, count: int
 ) -> Decision | list[tuple[bool, Any, str]]:
-    """[(is plain, value, text)] of a process that made `count` calls, or what else follows."""
+    """[(is plain, value or its truth, text)] of a process that made `count` calls, or what else."""
     verdict = failure(facts, limits)
     if verdict is not None:
         return Decision(verdict)
@@ -313,7 +315,7 @@ def _answer(item: Any) -> tuple[bool, Any, str]:
     if not isinstance(item, dict):
         raise codec.CodecError("an answer is an object")
     if "opaque" in item:
-        return False, None, str(item["opaque"])
+        return False, item.get("truth"), str(item["opaque"])
     value = codec.decode(item["value"])
     return True, value, value_text(value)
 

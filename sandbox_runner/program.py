@@ -9,6 +9,9 @@ the supervisor, and holds nothing but plain values. By mode:
              is the payload of the program's other tests, which have no channel.
   "batch":   run as `__main__` once for each pair of further channels (stdin, stdout).
   "calls":   {"tests": [[[args, kwargs], …], …]}: import it and make the calls of each test.
+             With {"turns": n} instead, both give n tests their input one by one: two further
+             channels are a memfd for it and a pipe, on which a byte says that it is there; a batch
+             then has only stdouts beside them.
   "serve":   import it and answer calls that arrive on a pair of pipes (in, out).
   "tester":  {"code"}: run test code whose `candidate` calls the program over a pair of pipes.
 On the supervisor's channel go {"compiled": false, "error"}, or {"compiled": true}, then {"ready":
@@ -17,10 +20,11 @@ true} once the program is imported, and one frame for each test, in their order.
 
 from __future__ import annotations
 
+import ast
 import atexit
 import builtins
-import collections
 import fcntl
+import functools
 import linecache
 import marshal
 import os
@@ -35,16 +39,13 @@ from types import CodeType, ModuleType
 from typing import Any, NoReturn
 
 from sandbox_runner import codec
+from sandbox_runner.answers import Opaque, OpaqueValueError, answer
 
 FILENAME = "main.py"
 MAX_ERROR = 4096
 SEALS = 0x1 | 0x2 | 0x4 | 0x8  # no sealing, shrinking, growing or writing any more
 # What runs above the program on the stack; python main.py has only the program's own frames.
 _FRAMES_ABOVE = 20
-
-
-class OpaqueValueError(TypeError):
-    """A program returned something that is no plain data, so nothing can be said about it."""
 
 
 class ProgramError(RuntimeError):
@@ -163,12 +164,20 @@ class _Program:
         code = self._compile()
         os.write(self.channel, _COMPILED)
         _show_source(self.source)
-        pairs = list(zip(self.others[::2], self.others[1::2], strict=True))
-        for stdin, out in pairs:
+        turns = "turns" in self.job
+        stdins, outs = self.others[::2], self.others[1::2]
+        if turns:
+            outs = self.others[2:]
+            stdins = [self.others[0]] * len(outs)
+        for stdin, out in zip(stdins, outs, strict=True):
+            if turns:
+                self._await_turn()
+                os.lseek(stdin, 0, os.SEEK_SET)
             os.dup2(stdin, 0)
             os.dup2(out, 1)
-            os.close(stdin)
             os.close(out)
+            if not turns:
+                os.close(stdin)
             sys.stdin = open(0, encoding="utf-8", errors="surrogateescape", closefd=False)  # noqa: SIM115
             sys.stdout = open(1, "w", encoding="utf-8", errors="surrogateescape", closefd=False)  # noqa: SIM115
             meter = _Meter()
@@ -186,7 +195,14 @@ class _Program:
     def run_calls(self) -> int:
         meter = _Meter()
         function = self._import()
-        for calls in self.job["tests"]:
+        tests = self.job.get("tests")
+        for index in range(self.job["turns"] if tests is None else len(tests)):
+            if tests is None:
+                self._await_turn()
+                calls = _loads(_pread(self.others[0], _lseek(self.others[0], 0, 2), 0))
+                meter = _Meter()
+            else:
+                calls = tests[index]
             try:
                 values = [answer(function(*args, **kwargs)) for args, kwargs in calls]
             except BaseException as error:  # noqa: BLE001 (also of a call to sys.exit)
@@ -220,6 +236,15 @@ class _Program:
         receive, send = self._peer()
         source: str = self.job["code"]
         called = 0
+        ran: list[object] = []
+
+        def watched(function: Callable[..., Any]) -> Callable[..., Any]:
+            @functools.wraps(function)
+            def call(*args: Any, **kwargs: Any) -> Any:
+                ran.append(call)
+                return function(*args, **kwargs)
+
+            return call
 
         def candidate(*args: Any, **kwargs: Any) -> Any:
             nonlocal called
@@ -229,9 +254,9 @@ class _Program:
             reply = receive()
             if "raised" in reply:
                 raise _exception(str(reply["raised"]), str(reply.get("message")))
-            if "value" not in reply:
-                raise OpaqueValueError(f"candidate returned {reply.get('opaque')}")
-            return codec.decode(reply["value"])
+            if "value" in reply:
+                return codec.decode(reply["value"])
+            return Opaque(str(reply.get("opaque")), reply.get("truth"))
 
         module = _module("__main__")
         module.__dict__["candidate"] = candidate
@@ -239,11 +264,12 @@ class _Program:
             module.__dict__[self.entry_point] = candidate
         _show_source(source)
         try:
-            code = _compiled(source)
+            code = _compiled(_watch_check(source))
             receive()  # the program is imported
+            module.__dict__[_WATCHED] = watched
             exec(code, module.__dict__)
             check = module.__dict__.get("check")
-            if not called and callable(check):
+            if callable(check) and not any(check is function for function in ran):
                 check(candidate)
         except BaseException as error:  # noqa: BLE001 (the last frame of this process)
             assertion = isinstance(error, (AssertionError, OpaqueValueError))
@@ -270,6 +296,10 @@ class _Program:
             raise _EndedError(_report(error)) from None
         _write(self.channel, _READY)
         return function
+
+    def _await_turn(self) -> None:
+        if not _read(self.others[1], 1):
+            raise _EndedError(1)  # the judge is gone
 
     def _compile(self) -> CodeType:
         try:
@@ -320,21 +350,10 @@ class _Meter:
 _COMPILED, _READY = codec.frame(b'{"compiled":true}'), codec.frame(b'{"ready":true}')
 # Under names of this module they are found by way of fewer pages, each of which would be copied.
 _process_time, _monotonic, _getrusage = time.process_time, time.monotonic, resource.getrusage
-_loads, _pread, _lseek, _write = marshal.loads, os.pread, os.lseek, os.write
+_loads, _pread, _lseek = marshal.loads, os.pread, os.lseek
+_read, _write = os.read, os.write
 _close, _exit = os.close, os._exit
 _cached_lines, _modules = linecache.cache, sys.modules
-
-
-def answer(value: Any) -> dict[str, Any]:
-    """{"value": encoded}, or {"opaque": what it is} for a value that is no plain data."""
-    try:
-        return {"value": codec.encode(value)}
-    except codec.CodecError:
-        pass  # the usual value passes at once; the rest is worth a second look
-    try:
-        return {"value": codec.encode(_plain(value))}
-    except (codec.CodecError, TypeError) as error:
-        return {"opaque": f"a value that is no plain data: {error}"}
 
 
 def exception_text(error: BaseException) -> str:
@@ -343,31 +362,6 @@ def exception_text(error: BaseException) -> str:
     while trace is not None and trace.tb_frame.f_code.co_filename != FILENAME:
         trace = trace.tb_next
     return "".join(traceback.format_exception(type(error), error, trace))
-
-
-def _plain(value: Any, depth: int = 0) -> Any:
-    """`value` with the standard library's own containers as the plain ones they are equal to.
-
-    By exact type, and through the base type's methods: a class of the program that is derived from
-    one of these stays opaque, except for named tuples, which are tuples with names.
-    """
-    kind = type(value)
-    if depth > codec.MAX_DEPTH:
-        raise codec.CodecError(f"nested deeper than {codec.MAX_DEPTH}")
-    if kind in (dict, collections.Counter, collections.OrderedDict, collections.defaultdict):
-        return {_plain(k, depth + 1): _plain(v, depth + 1) for k, v in dict.items(value)}
-    if kind is list:
-        return [_plain(v, depth + 1) for v in value]
-    if kind is tuple or (kind.__base__ is tuple and hasattr(kind, "_fields")):
-        return tuple(_plain(v, depth + 1) for v in tuple.__iter__(value))
-    if kind in (set, frozenset):
-        return kind(_plain(v, depth + 1) for v in value)
-    if kind in _VIEWS:
-        return {_plain(v, depth + 1) for v in value}
-    return value
-
-
-_VIEWS: tuple[type, ...] = (type({}.keys()), type({}.items()))  # which are equal to sets
 
 
 def _module(name: str) -> ModuleType:
@@ -459,8 +453,26 @@ def _finish_threads() -> None:
         threading._shutdown()  # type: ignore[attr-defined]
 
 
-def _compiled(source: str) -> CodeType:
+def _compiled(source: str | ast.Module) -> CodeType:
     return compile(source, FILENAME, "exec", dont_inherit=True)
+
+
+def _watch_check(source: str) -> ast.Module:
+    """Test code whose own `check`, if it has one, is decorated to tell whether it was called."""
+    tree = ast.parse(source, FILENAME)
+    statements: list[ast.AST] = [tree]
+    while statements:
+        node = statements.pop()
+        if isinstance(node, ast.FunctionDef):
+            if node.name == "check":
+                mark = ast.Name(_WATCHED, ast.Load())
+                node.decorator_list.insert(0, ast.copy_location(mark, node))
+        elif not isinstance(node, (ast.AsyncFunctionDef, ast.ClassDef, ast.expr)):
+            statements += ast.iter_child_nodes(node)
+    return tree
+
+
+_WATCHED = "__watched__"
 
 
 def _shown(error: BaseException) -> str:

@@ -1,9 +1,11 @@
 """System-call filters: what a program may not ask of the kernel, as classic BPF.
 
-Three answers. A call that no honest program makes (ptrace, mount, bpf, keyctl, setting the clock …)
+Four answers. A call that no honest program makes (ptrace, mount, bpf, keyctl, setting the clock …)
 kills the process with SIGSYS, which the judge reads as a security violation. A call that a library
-may try and do without (a socket, memfd_create, System V memory) fails with EPERM. The rest is
-allowed. Calls that take the id of another process work on the caller only.
+may try and do without (a socket, memfd_create, System V memory, memory that is shared and
+anonymous) fails with EPERM. One seems to succeed: what is to happen on SIGCHLD stays as it is, for
+a kernel that reaps a program's children by itself forgets their CPU time. The rest is allowed.
+Calls that take the id of another process work on the caller only.
 
 Numbers are those of linux/unistd for x86-64 and aarch64; -1 where a machine has no such call.
 """
@@ -123,6 +125,10 @@ _SOCKETPAIR = (53, 199)
 _CLONE, _CLONE3 = (56, 220), (435, 435)
 _FORKS = {"fork": (57, -1), "vfork": (58, -1)}
 _FCNTL = (72, 25)
+_IOCTL = (16, 29)
+_MMAP = (9, 222)
+_RT_SIGACTION = (13, 134)
+_GETSOCKOPT = (55, 209)
 # Allowed where the first argument is the caller's own process id.
 _SIGNALS = {
     "kill": (62, 129),
@@ -131,14 +137,19 @@ _SIGNALS = {
     "rt_sigqueueinfo": (129, 138),
     "rt_tgsigqueueinfo": (297, 240),
 }
-_PIDFD_OPEN = (434, 434)
+_PIDFDS = {"pidfd_open": (434, 434), "pidfd_send_signal": (424, 424)}
 
 _AF_UNIX = 1
+_SOCK_STREAM, _SOCK_SEQPACKET, _SOCK_TYPE_MASK = 1, 5, 0xF
 _F_SETOWN, _F_SETOWN_EX = 8, 15
+_FIOSETOWN, _SIOCSPGRP = 0x8901, 0x8902
+_SOL_SOCKET, _SO_PEERPIDFD = 1, 77
+_MAP_SHARED, _MAP_ANONYMOUS = 0x01, 0x20
+_SIGCHLD = 17
 _CLONE_THREAD = 0x00010000
 _NEW_NAMESPACES = 0x7E020080  # every CLONE_NEW* flag
 
-_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
+_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN, _AND = 0x20, 0x15, 0x35, 0x45, 0x06, 0x54
 _ALLOW, _KILL = 0x7FFF0000, 0x80000000
 
 
@@ -175,7 +186,22 @@ def program_filter() -> bytes:
         _SETPRIORITY,
         [_argument(0), zero, _ret(_REFUSE), _argument(1), zero, _ret(_REFUSE), _ret(_ALLOW)],
     )
-    code.rule(_SOCKETPAIR, _only_if_argument(0, _AF_UNIX))
+    # Pairs of streams: a datagram socket of a pair can be aimed at any socket that has a path.
+    code.rule(
+        _SOCKETPAIR,
+        [
+            *(_argument(0), _jump(_EQUAL, _AF_UNIX, 1, 0), _ret(_REFUSE)),
+            *(_argument(1), _jump(_AND, _SOCK_TYPE_MASK, 0, 0)),
+            *(_jump(_EQUAL, _SOCK_STREAM, 2, 0), _jump(_EQUAL, _SOCK_SEQPACKET, 1, 0)),
+            _ret(_REFUSE),
+        ],
+    )
+    shared = [_jump(_ANY_BIT, _MAP_SHARED, 0, 2), _jump(_ANY_BIT, _MAP_ANONYMOUS, 0, 1)]
+    code.rule(_MMAP, [_argument(3), *shared, _ret(_REFUSE), _ret(_ALLOW)])
+    # Asking what is set for SIGCHLD has no new action, which is a null pointer.
+    asked = [_argument(1), _jump(_EQUAL, 0, 0, 2), _argument(1, high=True)]
+    changed = [_jump(_EQUAL, _SIGCHLD, 0, 5), *asked, _jump(_EQUAL, 0, 1, 0), _ret(_errno(0))]
+    code.rule(_RT_SIGACTION, [_argument(0), *changed])
     # Its flags lie in memory, out of a filter's sight; the C library then falls back to clone.
     code.rule(_CLONE3, [_ret(_errno(errno.ENOSYS))])
     clone = [_argument(0), _jump(_ANY_BIT, _NEW_NAMESPACES, 0, 1), _ret(_KILL), _ret(_ALLOW)]
@@ -194,10 +220,18 @@ def solitary_filter(own_pid: int) -> bytes:
         code.rule(numbers, [_ret(_REFUSE)])
     for numbers in _SIGNALS.values():
         code.rule(numbers, _only_if_argument(0, own_pid))
-    code.rule(_PIDFD_OPEN, [_ret(_REFUSE)])
-    # SIGIO can be aimed at any process.
-    owner = [_jump(_EQUAL, _F_SETOWN, 1, 0), _jump(_EQUAL, _F_SETOWN_EX, 0, 1), _ret(_REFUSE)]
-    code.rule(_FCNTL, [_argument(1), *owner, _ret(_ALLOW)])
+    for numbers in _PIDFDS.values():
+        code.rule(numbers, [_ret(_REFUSE)])
+    # SIGIO and SIGURG can be aimed at any process.
+    for numbers, ways in {
+        _FCNTL: (_F_SETOWN, _F_SETOWN_EX),
+        _IOCTL: (_FIOSETOWN, _SIOCSPGRP),
+    }.items():
+        owner = [_jump(_EQUAL, ways[0], 1, 0), _jump(_EQUAL, ways[1], 0, 1), _ret(_REFUSE)]
+        code.rule(numbers, [_argument(1), *owner, _ret(_ALLOW)])
+    # The other end of a pair may be held by the judge.
+    peer = [_jump(_EQUAL, _SOL_SOCKET, 0, 3), _argument(2), _jump(_EQUAL, _SO_PEERPIDFD, 0, 1)]
+    code.rule(_GETSOCKOPT, [_argument(1), *peer, _ret(_REFUSE), _ret(_ALLOW)])
     return code.finish()
 
 
@@ -234,8 +268,8 @@ def _load(offset: int) -> bytes:
     return struct.pack("=HBBI", _LOAD, 0, 0, offset)
 
 
-def _argument(index: int) -> bytes:
-    return _load(16 + 8 * index)  # struct seccomp_data, little endian: the low half
+def _argument(index: int, *, high: bool = False) -> bytes:
+    return _load(16 + 8 * index + 4 * high)  # struct seccomp_data, little endian
 
 
 def _jump(kind: int, value: int, if_true: int, if_false: int) -> bytes:

@@ -4,36 +4,46 @@ Function tests, and assertions about `candidate`, are calls in one process, in t
 a test file is run; a test at which the process ends has that as its verdict, and the rest go on in
 a new one. A stdin test has a process of its own, unless the job asks for one process for all. Test
 code of any other form runs in a process, and a cell, of its own, beside the program's.
+
+A process that sees the input of a later test could work at it in the time of an earlier one. So
+tests that share a process share TOGETHER_CPU_S at first, which is less than any of them may use
+alone: nothing can be borrowed. A program that needs more is run again, and gets each input when its
+turn comes.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import fcntl
 import marshal
 import os
+import time
 from collections.abc import Callable, Iterator
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from sandbox_runner import cell, extract, judge, program
 from sandbox_runner.types import (
     CheckTest,
     FunctionTest,
     Job,
+    Limits,
     StdinTest,
     TestCase,
     TestResult,
     Verdict,
 )
-from sandbox_runner.watch import CellHandle, Ending, Process, attend, max_answer
+from sandbox_runner.watch import CellHandle, Ending, Process, attend, max_answer, write_all
 
 Role = Literal["program", "tests"]
 
+Test = TypeVar("Test", bound=TestCase)
 Call = tuple[tuple[Any, ...], dict[str, Any]]
 
 _NO_SHARING = 2  # the newest marshal format in which equal arguments stay separate objects
-_SEALABLE = os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING
-_BATCH = (cell.MAX_DESCRIPTORS - 10) // 2  # stdin tests that one process can be given
+MAX_BATCH = (cell.MAX_DESCRIPTORS - 10) // 2  # stdin tests that one process can be given
+TOGETHER_CPU_S = 0.1  # for all tests that share a process, where their inputs are all in it
+TOGETHER_WALL_S = 0.5
 
 
 class Plan:
@@ -43,10 +53,12 @@ class Plan:
       tests: the tests, kept so that their identity stays theirs.
       assertions: of check tests that consist of them, by test id.
       calls: [(args, kwargs), …] of each test that is run by calls, by test id.
+      slow: the last program needed more than tests may have together, so the next one most likely
+        does.
     """
 
     def __init__(self, job: Job) -> None:
-        self.tests, self.entry_point = job.tests, job.entry_point
+        self.tests, self.entry_point, self.slow = job.tests, job.entry_point, False
         self.assertions: dict[str, tuple[extract.Assertion, ...]] = {}
         self.calls: dict[str, list[Call]] = {}
         self.shown: dict[str, tuple[str, str]] = {}
@@ -70,6 +82,7 @@ class Trial:
       cell: gives a cell for the program, or for its test code.
       results: filled by test id, in the order of the tests.
       compare: in place of the job's comparator.
+      batch: stdin tests that one process is given at most.
     """
 
     def __init__(
@@ -79,7 +92,9 @@ class Trial:
         cell: Callable[[Role], CellHandle],
         results: dict[str, TestResult],
         compare: judge.Compare | None = None,
+        batch: int = MAX_BATCH,
     ) -> None:
+        self.batch = batch
         self.job, self.plan, self.cell, self.results = job, plan, cell, results
         self.limits = job.limits
         self.compare = compare or judge.comparator(job.comparator, job.kind)
@@ -104,28 +119,33 @@ class Trial:
 
     def _run_calls(self, tests: list[TestCase]) -> None:
         calls = [self.plan.calls[t.id] for t in tests]
-        with self._payload("calls", tests=calls) as payload:
-            process = Process(
-                self.cell("program"),
-                payload,
-                self.limits,
-                tests=len(tests),
-                one_stream=True,
-            )
-            attend(process)
-        ending = process.ending
+
+        def run(limits: Limits, together: bool) -> Ending:
+            given = {"tests": calls} if together else {"turns": len(tests)}
+            with self._payload("calls", **given) as payload:
+                process = Process(
+                    self.cell("program"),
+                    payload,
+                    limits,
+                    opening=("compiled", "ready"),
+                    tests=len(tests),
+                    inputs=() if together else [marshal.dumps(c, _NO_SHARING) for c in calls],
+                    one_stream=True,
+                )
+                attend(process)
+            return process.ending
+
+        ending = self._share(run)
         if self._is_rejected(ending, tests):
             return
         if not ending.imported:
             # Nothing that concerns one test: whatever ended the import ends it for all.
             self._end_all(tests, ending, "the program ended while it was imported")
             return
-        answers = ending.answers
-        for test, frame in zip(tests, answers, strict=False):
+        for test, frame in zip(tests, ending.answers, strict=False):
             self._keep(test, *self._judge_call(test, frame))
-        if len(answers) < len(tests):
-            note = "the program ended before it returned a value"
-            self._end_all(tests[len(answers) : len(answers) + 1], ending, note)
+        if cut_off := self._cut_off(tests, ending):
+            self._end_all(cut_off, ending, "the program ended before it returned a value")
 
     def _judge_call(
         self, test: TestCase, frame: dict[str, Any]
@@ -141,14 +161,15 @@ class Trial:
     # Whole programs
 
     def _run_stdin(self, tests: list[StdinTest]) -> None:
-        with _memfd(b"", _SEALABLE) as code, self._payload("stdin") as payload:
+        with _memfd() as code, self._payload("stdin") as payload:
             for index, test in enumerate(tests):
-                with _memfd(test.input.encode("utf-8", "surrogateescape")) as stdin:
+                with _memfd(_stdin(test), sealed=True) as stdin:
                     process = Process(
                         self.cell("program"),
                         payload if index == 0 else code,
                         self.limits,
                         stdin=stdin,
+                        opening=("compiled",) if index == 0 else (),
                         extra=[code] if index == 0 else (),
                         silent=index > 0,
                     )
@@ -156,7 +177,7 @@ class Trial:
                 ending = process.ending
                 if index == 0:
                     if fcntl.fcntl(code, fcntl.F_GET_SEALS) == program.SEALS:
-                        ending.frames.insert(0, {"compiled": True})
+                        ending.opened.insert(0, {"compiled": True})
                     if self._is_rejected(ending, list(tests)):
                         return
                 facts = _facts(ending)
@@ -166,44 +187,48 @@ class Trial:
                 self._keep(test, decision, facts)
 
     def _run_batch(self, tests: list[StdinTest]) -> None:
-        tests = tests[:_BATCH]
-        outs: list[int] = []
-        handle = self.cell("program")
-        with self._payload("batch") as payload, contextlib.ExitStack() as stack:
+        tests = tests[: self.batch]
+        inputs = list(map(_stdin, tests))
+
+        def run(limits: Limits, together: bool) -> Ending:
+            handle = self.cell("program")
+            outs: list[int] = []
             extra: list[int] = []
-            for test in tests:
-                data = test.input.encode("utf-8", "surrogateescape")
-                extra.append(stack.enter_context(_memfd(data)))
-                reading, writing = os.pipe()
-                outs.append(reading)
-                stack.callback(os.close, writing)
-                extra.append(writing)
-            process = Process(
-                handle,
-                payload,
-                self.limits,
-                tests=len(tests),
-                extra=extra,
-                outs=outs,
-            )
-            stack.close()
-            attend(process)
-        ending = process.ending
+            given = {} if together else {"turns": len(tests)}
+            with contextlib.ExitStack() as stack, self._payload("batch", **given) as payload:
+                for data in inputs:
+                    if together:
+                        extra.append(stack.enter_context(_memfd(data, sealed=True)))
+                    reading, writing = os.pipe()
+                    outs.append(reading)
+                    stack.callback(os.close, writing)
+                    extra.append(writing)
+                process = Process(
+                    handle,
+                    payload,
+                    limits,
+                    opening=("compiled",),
+                    tests=len(tests),
+                    inputs=() if together else inputs,
+                    extra=extra,
+                    outs=outs,
+                )
+                stack.close()
+                attend(process)
+            return process.ending
+
+        ending = self._share(run)
         if self._is_rejected(ending, list(tests)):
             return
         outputs = ending.outputs[1:]
-        answers = ending.answers
-        for test, frame, output in zip(tests, answers, outputs, strict=False):
+        for test, frame, output in zip(tests, ending.answers, outputs, strict=False):
             facts = judge.facts_of_answer(frame)
             decision = judge.judge_stdin(test, self.compare, self.limits, facts, bytes(output))
             self._keep(test, decision, facts)
-        if len(answers) < len(tests):
-            index = len(answers)
-            facts = _facts(ending)
-            decision = judge.judge_stdin(
-                tests[index], self.compare, self.limits, facts, bytes(outputs[index])
-            )
-            self._keep(tests[index], decision, facts)
+        for test in self._cut_off(tests, ending):
+            facts, output = _facts(ending), outputs[len(ending.answers)]
+            decision = judge.judge_stdin(test, self.compare, self.limits, facts, bytes(output))
+            self._keep(test, decision, facts)
 
     # Test code in a cell of its own
 
@@ -219,6 +244,7 @@ class Trial:
                     self.cell("program"),
                     payload,
                     self.limits,
+                    opening=("compiled", "ready"),
                     extra=[calls, replies_end],
                 )
                 try:
@@ -247,6 +273,30 @@ class Trial:
 
     # What they share
 
+    def _share(self, run: Callable[[Limits, bool], Ending]) -> Ending:
+        """The ending of a process that has several tests: together first, else one by one."""
+        limits = self.limits
+        budget = dataclasses.replace(
+            limits,
+            cpu_s=min(TOGETHER_CPU_S, limits.cpu_s),
+            wall_s=min(TOGETHER_WALL_S, limits.wall_s),
+        )
+        if not self.plan.slow:
+            ending = run(budget, True)
+            if ending.killed not in ("cpu", "wall") and ending.cpu_s <= budget.cpu_s:
+                return ending
+        began = time.monotonic()
+        ending = run(limits, False)
+        self.plan.slow = time.monotonic() - began > budget.cpu_s
+        return ending
+
+    def _cut_off(self, tests: list[Test], ending: Ending) -> list[Test]:
+        """The test at which the process ended, or none; without an answer, one there must be."""
+        answered = len(ending.answers)
+        if answered and ending.begun == answered:
+            return []  # it ended between two tests: the next one has its turn in a new process
+        return tests[answered : answered + 1]
+
     def _is_rejected(self, ending: Ending, tests: list[TestCase]) -> bool:
         """Gives all tests a verdict where it is about the program and not about one of them."""
         facts = _facts(ending)
@@ -254,7 +304,7 @@ class Trial:
             note = "the program wrote to the channel of the judge"
             decision = judge.Decision(Verdict.SV, note=note)
         elif ending.compiled is False:
-            facts["stderr"] = str(ending.frames[0].get("error", ""))
+            facts["stderr"] = str(ending.opened[0].get("error", ""))
             decision = judge.Decision(Verdict.CE)
         elif ending.compiled is None and ending.killed != "stop":
             verdict = judge.failure(facts, self.limits)
@@ -291,18 +341,20 @@ class Trial:
 
 
 @contextlib.contextmanager
-def _memfd(data: bytes, flags: int = os.MFD_CLOEXEC) -> Iterator[int]:
+def _memfd(data: bytes = b"", *, sealed: bool = False) -> Iterator[int]:
     """A file in memory that holds `data` and is read from its beginning."""
-    fd = os.memfd_create("data", flags)
+    fd = os.memfd_create("data", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
-        rest = memoryview(data)
-        offset = 0
-        while rest:
-            written = os.pwrite(fd, rest, offset)
-            rest, offset = rest[written:], offset + written
+        write_all(fd, data)
+        if sealed:
+            fcntl.fcntl(fd, fcntl.F_ADD_SEALS, program.SEALS)
         yield fd
     finally:
         os.close(fd)
+
+
+def _stdin(test: StdinTest) -> bytes:
+    return test.input.encode("utf-8", "surrogateescape")
 
 
 def _facts(ending: Ending) -> dict[str, Any]:

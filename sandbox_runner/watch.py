@@ -1,16 +1,21 @@
-"""One process of a program as the supervisor sees it: fed, timed, listened to and ended.
+"""One process of a program as the supervisor sees it: fed, listened to and ended.
 
-Nothing that the process says about itself decides a verdict but its output and its answers. Time is
-taken here, and by the cell; an answer counts for the moment at which it was read.
+Nothing that the process says about itself decides a verdict but its output and its answers. Its
+limits are held by the cell, on a clock that nothing here can stop; here is a second clock, which
+gives up a cell that does not answer.
 
-A short process is disturbed by nobody: until SHORT_S its answers wait in the socket. After that
-they are read as they come, so that each test has its own limits.
+Every descriptor that a program can touch is non-blocking at this end: what `poll` calls readable
+may have been taken away again. A short process is disturbed by nobody: until SHORT_S its answers
+wait in the pipe.
+
+Tests that share a process are given to it in one of two ways. All at once, under one budget, which
+no test can then borrow from another. Or one by one: the input of a test is written when the one
+before it has been answered, and its limits begin then.
 """
 
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import select
 import signal
@@ -25,12 +30,12 @@ from sandbox_runner import codec
 from sandbox_runner.types import Limits
 
 SHORT_S = 0.010
-LOOK_S = 0.025  # how often the memory and CPU time of a longer process are looked at
 GRACE_S = 5.0  # how long a cell may take to end a process before it is given up itself
 STDERR_TAIL = 4096
 ANSWER_SLACK = 1 << 16  # tags and escapes around a value of the permitted size
 
 _READ = 1 << 16
+_MOST_READS = 1 << 10  # of what is left in a pipe, which nobody should fill any more
 
 Handler = Callable[[], bool]
 
@@ -47,11 +52,13 @@ class Ending:
       status: exit status, negative for a signal.
       killed: why it was killed: "cpu", "wall", "memory", "output", "tampering", "stop"; or None.
       tampered: it wrote to its channel what no runner of programs writes.
-      cpu_s: CPU seconds since the last answer, all its processes together.
-      wall_s: seconds since the last answer.
+      cpu_s: CPU seconds since the input of the last test was given, all its processes together.
+      wall_s: seconds since then.
       peak_mib: its resident memory at the peak.
       stderr: the last part of it.
-      frames: what came on the channel, each a JSON object.
+      opened: the frames about the program, before any test.
+      answers: the frames that answer tests, in their order.
+      begun: how many tests were given their input one by one, before it ended.
       outputs: what came on each pipe that was its stdout.
     """
 
@@ -62,28 +69,20 @@ class Ending:
     wall_s: float = 0.0
     peak_mib: float = 0.0
     stderr: str = ""
-    frames: list[dict[str, Any]] = field(default_factory=list)
+    opened: list[dict[str, Any]] = field(default_factory=list)
+    answers: list[dict[str, Any]] = field(default_factory=list)
+    begun: int = 0
     outputs: list[bytearray] = field(default_factory=list)
 
     @property
     def compiled(self) -> bool | None:
         """Whether the program compiled, None if that was never said."""
-        return self.frames[0].get("compiled") if self.frames else None
+        return self.opened[0].get("compiled") if self.opened else None
 
     @property
     def imported(self) -> bool:
         """Whether the program was imported."""
-        return len(self.frames) > 1 and "ready" in self.frames[1]
-
-    @property
-    def answers(self) -> list[dict[str, Any]]:
-        """The frames that answer tests, in their order."""
-        return [f for f in self.frames if _is_answer(f)]
-
-
-def _is_answer(frame: dict[str, Any]) -> bool:
-    """Whether a frame answers a test; two others are about the import."""
-    return "compiled" not in frame and "ready" not in frame
+        return len(self.opened) > 1
 
 
 class CellHandle:
@@ -91,6 +90,7 @@ class CellHandle:
 
     def __init__(self, control: socket.socket, pidfd: int) -> None:
         self.control, self.pidfd = control, pidfd
+        control.setblocking(False)
         self.poll = select.poll()
         self.poll.register(control, select.POLLIN)
         self.spent = False  # a program left its mark on it, so no other one shall follow
@@ -128,8 +128,11 @@ class Process:
 
     Args:
       payload: a descriptor of what it is to run; see `program`.
+      limits: of each test that is given its input one by one, else of the whole process.
       stdin: a descriptor; None for /dev/null.
+      opening: the names of the frames about the program that come before any test.
       tests: how many answers it will give; 0 where its end is the answer.
+      inputs: what each test is given when its turn comes; empty where the payload has it all.
       extra: descriptors that it gets beside the usual ones.
       outs: reading ends of further pipes that are its stdout, one for each test.
       one_stream: stdout is not looked at, and goes where stderr goes.
@@ -146,37 +149,45 @@ class Process:
         limits: Limits,
         *,
         stdin: int | None = None,
+        opening: Sequence[str] = (),
         tests: int = 0,
+        inputs: Sequence[bytes] = (),
         extra: Sequence[int] = (),
         outs: Sequence[int] = (),
         one_stream: bool = False,
         silent: bool = False,
     ) -> None:
-        self.cell, self.limits, self.tests = cell, limits, tests
+        self.cell, self.limits = cell, limits
         self.ending = Ending(outputs=[bytearray() for _ in range(1 + len(outs))])
         self.running = True
         self.sources: dict[int, Handler] = {}
+        self._opening, self._tests, self._inputs = opening, tests, inputs
         self._max_output = limits.output_kib * 1024
         self._frames = codec.FrameBuffer(max_answer(limits))
         self._stderr = bytearray()
-        self._answered = 0
-        self._cpu_base = self._cpu_claimed = 0.0
-        self._base_is_old = False
-        self._asked, self._asked_at = False, 0.0
         null = os.open("/dev/null", os.O_RDONLY) if stdin is None else stdin
-        out, out_end = os.pipe()
-        self._err, err_end = (-1, out_end) if one_stream else os.pipe()
+        out, out_end = _pipe()
+        self._err, err_end = (-1, out_end) if one_stream else _pipe()
         ends = [out_end, err_end]
         self._channel = -1
         if not silent:
-            channel, channel_end = socket.socketpair()
-            self._channel = channel.detach()
-            ends.append(channel_end.detach())
+            self._channel, channel_end = _pipe()
+            ends.append(channel_end)
         self._outs = [out, *outs]
+        for fd in outs:
+            os.set_blocking(fd, False)
+        # Where the next test finds its input, and the pipe that says when. The end that the
+        # program reads stays open here too, so that no write meets a pipe without a reader.
+        self._turns: tuple[int, ...] = ()
+        if inputs:
+            turn, turn_end = os.pipe()
+            os.set_blocking(turn_end, False)
+            self._turns = os.memfd_create("input", os.MFD_CLOEXEC), turn, turn_end
         self._test_began = time.monotonic()
-        self.wake = self._test_began + SHORT_S
+        self.wake = self._test_began + limits.wall_s + GRACE_S
+        order = cells.RUN + cells.LIMITS.pack(limits.cpu_s, limits.wall_s, limits.memory_mib)
         try:
-            cell.order(cells.RUN, [payload, null, *ends, *extra])
+            cell.order(order, [payload, null, *ends, *self._turns[:2], *extra])
         except BaseException:
             self.close()
             raise
@@ -191,8 +202,9 @@ class Process:
 
         Most processes have by then, and nothing more has to be set up to listen to them.
         """
-        if self.cell.poll.poll(SHORT_S * 1000):
-            self._read_control()
+        if not self._inputs and self.cell.poll.poll(SHORT_S * 1000):
+            with contextlib.suppress(BlockingIOError):
+                self._read_control()
         return not self.running
 
     def listen(self) -> None:
@@ -212,59 +224,30 @@ class Process:
             self.wake = time.monotonic() + GRACE_S
             self.cell.order(cells.KILL)
 
-    def look(self, now: float) -> None:
-        """Called at `wake`: asks for what is used, ends an overrun. Raises CellLostError."""
-        if self.ending.killed or (self._asked and now >= self._asked_at + GRACE_S):
-            raise CellLostError("the cell does not answer")
-        if now >= self._test_began + self.limits.wall_s:
-            self.stop("wall")
-            return
-        if not self._asked:
-            self._asked, self._asked_at = True, now
-            self.cell.order(cells.USAGE)
-        self.wake = min(self._asked_at + GRACE_S, self._test_began + self.limits.wall_s)
-
     def close(self) -> None:
         """Closes every descriptor of this process."""
-        for fd in (*self._outs, self._err, self._channel):
+        for fd in (*self._outs, self._err, self._channel, *self._turns):
             if fd >= 0:
                 os.close(fd)
-        self._outs, self._err, self._channel = [], -1, -1
+        self._outs, self._err, self._channel, self._turns = [], -1, -1, ()
         self.sources.clear()
 
     def _read_control(self) -> bool:
         try:
             message = self.cell.control.recv(4096)
+        except BlockingIOError:
+            raise
         except OSError as error:
             raise CellLostError(f"the cell is gone: {error}") from error
         kind = message[:1]
         if kind == cells.END:
             self._end(*cells.ENDING.unpack_from(message, 1))
-        elif kind == cells.USAGE:
-            self._asked = False
-            self._weigh(*cells.USED.unpack_from(message, 1))
         elif kind == cells.BROKEN:
             text = message[1:].decode(errors="replace")
             raise CellLostError(f"the cell could not be confined: {text}")
         else:
             raise CellLostError("the cell has ended")
         return self.running
-
-    def _weigh(self, cpu_s: float, memory_mib: float) -> None:
-        if self.ending.killed:
-            return
-        now, limits = time.monotonic(), self.limits
-        if self._base_is_old:
-            self._base_is_old = False
-            self._cpu_base = max(self._cpu_base, cpu_s - (now - self._test_began))
-        left = limits.cpu_s - (cpu_s - self._cpu_base)
-        if left <= 0:
-            self.stop("cpu")
-        elif memory_mib > limits.memory_mib:
-            self.stop("memory")
-        else:
-            soon = now + min(LOOK_S, max(left, 0.001))
-            self.wake = min(soon, self._test_began + limits.wall_s)
 
     def _read_out(self, index: int) -> bool:
         part = os.read(self._outs[index], _READ)
@@ -281,10 +264,7 @@ class Process:
         return bool(part)
 
     def _read_channel(self) -> bool:
-        try:
-            part = os.read(self._channel, _READ)
-        except ConnectionResetError:
-            return False  # it ended with something for it unread
+        part = os.read(self._channel, _READ)
         try:
             for frame in self._frames.feed(part):
                 self._take(frame)
@@ -297,57 +277,96 @@ class Process:
     def _take(self, frame: Any) -> None:
         if not isinstance(frame, dict):
             raise codec.CodecError("a frame is an object")
-        self.ending.frames.append(frame)
-        if _is_answer(frame):
-            self._answered += 1
-            if len(self._outs) > 1 and self._answered < len(self._outs):
-                self._finish_out(self._answered)
-            claim = frame.get("cpu_s")
-            if isinstance(claim, float) and math.isfinite(claim):
-                # No more than one core can have given since the last answer.
-                self._cpu_claimed += min(max(0.0, claim), time.monotonic() - self._test_began)
-        # One answer to each test, and two frames about the program before them.
-        if self._answered > self.tests or len(self.ending.frames) > self.tests + 2:
-            raise codec.CodecError("more frames than tests")
+        ending = self.ending
+        if len(ending.opened) < len(self._opening):
+            if self._opening[len(ending.opened)] not in frame:
+                raise codec.CodecError("a frame out of turn")
+            ending.opened.append(frame)
+            if len(ending.opened) < len(self._opening):
+                return
+        else:
+            ending.answers.append(frame)
+            answered = len(ending.answers)
+            if answered > (ending.begun if self._inputs else self._tests):
+                raise codec.CodecError("an answer to no test")
+            if answered < len(self._outs):
+                self._finish_out(answered)
+        if self.running and (self._inputs or not self._tests):
+            self._begin_next()
+
+    def _begin_next(self) -> None:
+        """Lets the limits begin anew, and gives the next test its input."""
+        index = self.ending.begun
+        if self._inputs and index == len(self._inputs):
+            return
+        self.ending.begun += 1
         self._test_began = time.monotonic()
-        self._base_is_old = True
+        self.wake = self._test_began + self.limits.wall_s + GRACE_S
+        self.cell.order(cells.NEXT)
+        if self._inputs:
+            memory, _, turn = self._turns
+            os.ftruncate(memory, 0)
+            write_all(memory, self._inputs[index])
+            try:
+                os.write(turn, b"\n")
+            except BlockingIOError:
+                raise codec.CodecError("the program filled the pipe of turns") from None
 
     def _finish_out(self, index: int) -> None:
         """Reads the stdout of a test that is over and closes it to what may come later."""
         fd = self._outs[index]
         self.sources.pop(fd, None)
-        self._drain(fd, lambda: self._read_out(index))
+        self._drain(lambda: self._read_out(index))
         os.close(fd)
         self._outs[index] = -1
 
-    def _end(self, status: int, cpu_s: float, peak_mib: float, touched: bool) -> None:
+    def _end(
+        self, status: int, cpu_s: float, peak_mib: float, touched: bool, killed: int, begun: int
+    ) -> None:
         self.running = False
         now = time.monotonic()
         ending = self.ending
-        ending.status, ending.peak_mib = status, peak_mib
+        ending.status, ending.peak_mib, ending.cpu_s = status, peak_mib, cpu_s
+        ending.killed = ending.killed or cells.KILLED[killed]
         if touched or (ending.killed != "stop" and (ending.killed or status < 0)):
             self.cell.spent = True
         # No process fills them any more, so what is there is all. Nobody waits for their end: a
         # descriptor on its way through a socket, or in T3 a process that got away, may hold it.
         if self._channel >= 0 and not ending.tampered:
-            self._drain(self._channel, self._read_channel)
+            self._drain(self._read_channel)
         if self._err >= 0:
-            self._drain(self._err, self._read_err)
+            self._drain(self._read_err)
         for index, fd in enumerate(self._outs):
             if fd >= 0 and ending.killed != "output":
-                self._drain(fd, lambda index=index: self._read_out(index))  # type: ignore[misc]
-        ending.cpu_s = max(0.0, cpu_s - max(self._cpu_base, self._cpu_claimed))
+                self._drain(lambda index=index: self._read_out(index))  # type: ignore[misc]
+        if cells.KILLED[killed]:
+            ending.begun = begun  # the limit that ended it was that of the test before
         ending.wall_s = max(0.0, now - self._test_began)
         if self._err < 0:
             self._stderr = ending.outputs[0]
         ending.stderr = self._stderr[-STDERR_TAIL:].decode("utf-8", "replace")
         self.close()
 
-    def _drain(self, fd: int, read: Handler) -> None:
-        os.set_blocking(fd, False)
+    def _drain(self, read: Handler) -> None:
         with contextlib.suppress(BlockingIOError):
-            while read():
-                pass
+            for _ in range(_MOST_READS):
+                if not read():
+                    return
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Writes `data` to the beginning of a file. Raises OSError where it has no room."""
+    rest, offset = memoryview(data), 0
+    while rest:
+        written = os.pwrite(fd, rest, offset)
+        rest, offset = rest[written:], offset + written
+
+
+def _pipe() -> tuple[int, int]:
+    """(reading end, writing end); nobody waits at the first."""
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    return reading, writing
 
 
 def attend(*processes: Process) -> None:
@@ -381,12 +400,14 @@ def _attend(processes: Sequence[Process]) -> None:
             handler = polled.get(fd)
             # One event may end a process and close what another one was about.
             owner = next((p for p in running if fd in p.sources), None)
-            if handler is not None and owner is not None and not handler():
-                owner.sources.pop(fd, None)
+            if handler is None or owner is None:
+                continue
+            with contextlib.suppress(BlockingIOError):
+                if not handler():
+                    owner.sources.pop(fd, None)
         now = time.monotonic()
-        for process in running:
-            if process.running and now >= process.wake:
-                process.look(now)
+        if any(p.running and now >= p.wake for p in running):
+            raise CellLostError("the cell does not answer")
         if any(not p.running for p in running):
             for process in running:
                 process.stop("stop")

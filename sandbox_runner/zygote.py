@@ -38,6 +38,8 @@ def main(control_fd: int, tier: jail.Tier, packages: tuple[str, ...]) -> None:
 
     site.setquit()
     site.sethelper()
+    # Whoever started the judge may have it ignored; `seccomp` then keeps programs from it.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     program.prepare()
     control = socket.socket(fileno=control_fd)
     linux.set_parent_death_signal(signal.SIGKILL)

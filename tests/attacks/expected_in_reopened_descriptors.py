@@ -1,6 +1,6 @@
 """Opens the files behind its descriptors a second time, by way of /proc, and reads them."""
 # kind: function
-# verdicts: WA, RE
+# verdicts: WA, RE, SV
 
 import os
 import re

@@ -17,6 +17,5 @@ for _ in range(5):
         time.sleep(0.6)
         os._exit(0)
     children.append(pid)
-for pid in children:
-    os.waitpid(pid, 0)
-print("right")
+if not any([os.waitpid(pid, 0)[1] for pid in children]):
+    print("right")

@@ -31,7 +31,7 @@ from corpus import (
     read_honest,
 )
 
-from sandbox_runner import jail
+from sandbox_runner import accounting, jail
 from sandbox_runner.pool import Pool
 from sandbox_runner.types import FunctionTest, Job, Report, Verdict
 
@@ -234,7 +234,7 @@ def _files() -> set[str]:
 def _running() -> dict[int, str]:
     """Descendants of this process that are no zombies, with their command lines."""
     found = {}
-    for pid in jail.descendants(os.getpid()):
+    for pid in accounting.descendants(os.getpid()):
         try:
             stat = Path(f"/proc/{pid}/stat").read_bytes()
             command = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")

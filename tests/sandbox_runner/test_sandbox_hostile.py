@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox_runner import jail
+from sandbox_runner import accounting
 from sandbox_runner.pool import Pool
 from sandbox_runner.types import (
     CheckTest,
@@ -93,7 +93,7 @@ def test_nothing_outlives_its_job(mode: str, lone_worker: Pool) -> None:
         return report.tests[0]
 
     judge("", "")  # so that the zygote is there, and a cell that no program has touched
-    before = set(jail.descendants(os.getpid()))
+    before = set(accounting.descendants(os.getpid()))
     program = f"""
 import os, subprocess, threading, time
 {STARTS[mode]}
@@ -150,7 +150,7 @@ def test_stdin_job_sees_only_its_input(pool: Pool) -> None:
 def _running() -> set[int]:
     """Descendants of this process that are no zombies."""
     found = set()
-    for pid in jail.descendants(os.getpid()):
+    for pid in accounting.descendants(os.getpid()):
         try:
             state = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0]
         except OSError:

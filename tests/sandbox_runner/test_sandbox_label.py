@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from sandbox_runner import cli, label, store
-from sandbox_runner.jail import descendants
+from sandbox_runner.accounting import descendants
 from sandbox_runner.pool import Pool
 from sandbox_runner.store import StoreError
 from sandbox_runner.types import Job, Report, TestResult, Verdict

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox_runner import jail
+from sandbox_runner import accounting, jail
 from sandbox_runner import pool as pool_module
 from sandbox_runner.pool import JOBS_AHEAD, Pool, PoolClosedError
 from sandbox_runner.types import CheckTest, FunctionTest, Job, JobFormatError, Limits, StdinTest
@@ -87,7 +87,7 @@ def test_two_runs_at_once(pool: Pool) -> None:
 
 
 def test_closing_stops_everything_at_once() -> None:
-    before = set(jail.descendants(os.getpid()))
+    before = set(accounting.descendants(os.getpid()))
     pool = Pool(workers=2)
     stuck = echo("stuck", program="import time\ndef f(x): time.sleep(60)")
     run = pool.run(
@@ -104,7 +104,7 @@ def test_closing_stops_everything_at_once() -> None:
     closer.join()
     with pytest.raises(PoolClosedError):
         next(pool.run([echo("x")]))
-    assert set(jail.descendants(os.getpid())) <= before
+    assert set(accounting.descendants(os.getpid())) <= before
 
 
 def test_wrong_numbers_of_workers() -> None:
@@ -113,7 +113,7 @@ def test_wrong_numbers_of_workers() -> None:
 
 
 def test_a_killed_zygote_costs_nothing() -> None:
-    before = set(jail.descendants(os.getpid()))
+    before = set(accounting.descendants(os.getpid()))
     program = "import time\ndef f(x):\n  time.sleep(0.2)\n  return x"
     with Pool(workers=2) as pool:
         stop = threading.Event()
@@ -121,7 +121,7 @@ def test_a_killed_zygote_costs_nothing() -> None:
         def kill() -> None:
             for _ in range(2):
                 time.sleep(0.3)
-                for pid in set(jail.descendants(os.getpid())) - before:
+                for pid in set(accounting.descendants(os.getpid())) - before:
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(pid, signal.SIGKILL)
                 if stop.is_set():
@@ -216,7 +216,7 @@ WEAK = {
 
 def test_weak_isolation_still_judges_and_sweeps() -> None:
     limits = Limits(cpu_s=1, wall_s=2, memory_mib=256, output_kib=64)
-    before = set(jail.descendants(os.getpid()))
+    before = set(accounting.descendants(os.getpid()))
     with Pool(workers=2, allow_weak_isolation=True, tier="T3") as pool:
         jobs = []
         for name, (program, _) in WEAK.items():
@@ -227,7 +227,7 @@ def test_weak_isolation_still_judges_and_sweeps() -> None:
         for report in pool.run(jobs):
             assert report.tier == "T3"
             assert report.tests[0].verdict in WEAK[report.id][1], report
-    left = set(jail.descendants(os.getpid())) - before
+    left = set(accounting.descendants(os.getpid())) - before
     assert not left
 
 

@@ -15,10 +15,11 @@ import pytest
 import ray
 
 from sandbox_runner import cli, store
+from sandbox_runner.accounting import descendants
 from sandbox_runner.batch import run as run_batch
 from sandbox_runner.engine import EngineError, EngineSetupError
 from sandbox_runner.engine_ray import ATTEMPTS, RayEngine
-from sandbox_runner.jail import IsolationError, descendants
+from sandbox_runner.jail import IsolationError
 from sandbox_runner.label import label
 from sandbox_runner.pool import PoolClosedError
 from sandbox_runner.ray_node import BatchWriter, NodeJudge, decode_jobs, decode_reports

@@ -251,7 +251,11 @@ def test_the_filter_s_numbers_are_the_kernel_s(column: int) -> None:
         "clone": seccomp._CLONE,
         "clone3": seccomp._CLONE3,
         "fcntl": seccomp._FCNTL,
-        "pidfd_open": seccomp._PIDFD_OPEN,
+        **seccomp._PIDFDS,
+        "ioctl": seccomp._IOCTL,
+        "mmap": seccomp._MMAP,
+        "rt_sigaction": seccomp._RT_SIGACTION,
+        "getsockopt": seccomp._GETSOCKOPT,
     }
     for name, pair in ours.items():
         if pair[column] >= 0:
