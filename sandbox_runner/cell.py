@@ -26,6 +26,8 @@ import signal
 import socket
 import struct
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import NoReturn
 
 from sandbox_runner import accounting, jail, linux, program, warm
@@ -69,6 +71,7 @@ def _serve(control: socket.socket, cell: jail.Cell) -> None:
     poll.register(control, select.POLLIN)
     nothing = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
     own = (control.fileno(), nothing)
+    confine = None if cell.tier == "T1" else partial(jail.isolate_program, cell.tier)
     made = os.stat(cell.scratch)
     while True:
         message, fds = _receive(control)
@@ -85,13 +88,15 @@ def _serve(control: socket.socket, cell: jail.Cell) -> None:
         _close(stdin)
         _close(stdout)
         _close(stderr)
+        clock = _Clock(cell, LIMITS.unpack_from(message, 1))
         pid = _fork()
         if pid == 0:
-            _become_program(payload, channels, own, cell.tier)
+            _become_program(payload, channels, own, confine)
         pidfd = _pidfd_open(pid)
         poll.register(pidfd, select.POLLIN)
-        clock = _Clock(cell, pid, *LIMITS.unpack_from(message, 1))
-        _watch(control, clock, poll, pidfd)
+        if (pidfd, _POLLIN) not in (events := poll.poll(_SHORT_MS)):
+            clock.pid = pid
+            _watch(control, clock, poll, pidfd, events)
         poll.unregister(pidfd)
         _close(pidfd)
         # Not before: what is written here while the program lives is pages to copy, too. The three
@@ -123,11 +128,9 @@ class _Clock:
       begun: tests that have begun by NEXT.
     """
 
-    def __init__(
-        self, cell: jail.Cell, pid: int, cpu_s: float, wall_s: float, memory_mib: float
-    ) -> None:
-        self.cell, self.pid = cell, pid
-        self.cpu_s, self.wall_s, self.memory_mib = cpu_s, wall_s, memory_mib
+    def __init__(self, cell: jail.Cell, limits: tuple[float, float, float]) -> None:
+        self.cell, self.pid = cell, 0
+        self.cpu_s, self.wall_s, self.memory_mib = limits
         self.over: str | None = None
         self.began, self.cpu_base, self.begun = _monotonic(), 0.0, 0
 
@@ -153,14 +156,16 @@ class _Clock:
         return max(0.001, min(LOOK_S, cpu_left, wall_left))
 
 
-def _watch(control: socket.socket, clock: _Clock, poll: select.poll, pidfd: int) -> None:
+def _watch(
+    control: socket.socket,
+    clock: _Clock,
+    poll: select.poll,
+    pidfd: int,
+    events: list[tuple[int, int]],
+) -> None:
     """Returns when the program has ended; holds its limits and obeys orders until then."""
     look_at, killed = clock.began + SHORT_S, False
-    while True:
-        wait = None if killed else max(0.0, look_at - _monotonic()) * 1000
-        events = poll.poll(wait)
-        if (pidfd, select.POLLIN) in events:
-            return
+    while (pidfd, _POLLIN) not in events:
         order = control.recv(64) if events else None
         if order == NEXT:
             clock.next()
@@ -172,6 +177,7 @@ def _watch(control: socket.socket, clock: _Clock, poll: select.poll, pidfd: int)
                 signal.pidfd_send_signal(pidfd, signal.SIGKILL)
         if order == b"":
             raise BrokenPipeError("the supervisor is gone")
+        events = poll.poll(None if killed else max(0.0, look_at - _monotonic()) * 1000)
 
 
 def _is_touched(cell: jail.Cell, made: os.stat_result) -> bool:
@@ -185,13 +191,14 @@ def _is_touched(cell: jail.Cell, made: os.stat_result) -> bool:
 
 
 def _become_program(
-    payload: int, channels: list[int], own: tuple[int, ...], tier: jail.Tier
+    payload: int, channels: list[int], own: tuple[int, ...], confine: Callable[[], None] | None
 ) -> NoReturn:
     # Nothing may unwind into the cell's own code in this process.
     try:
         for fd in own:
             _close(fd)
-        _isolate_program(tier)
+        if confine is not None:
+            confine()
         _program_main(payload, channels)
     except BaseException as error:  # noqa: BLE001 (shown as the program's own)
         os.write(2, program.exception_text(error).encode("utf-8", "backslashreplace"))
@@ -201,7 +208,8 @@ def _become_program(
 
 # Names of this module, which lead a new process to fewer pages than those of another.
 _close, _dup2, _fork, _pidfd_open, _wait4 = os.close, os.dup2, linux.fork, os.pidfd_open, os.wait4
-_isolate_program, _program_main, _monotonic = jail.isolate_program, program.main, time.monotonic
+_program_main, _monotonic = program.main, time.monotonic
+_POLLIN, _SHORT_MS = select.POLLIN, SHORT_S * 1000
 _CONTROL_SPACE = socket.CMSG_LEN(MAX_DESCRIPTORS * 4)
 _CLOSE_ON_EXEC = int(socket.MSG_CMSG_CLOEXEC)
 

@@ -11,7 +11,7 @@ T3: resource limits, an own session and an unprivileged uid. A program can read 
 
 Whether a tier is available is found out by entering it, never by reading versions or settings.
 A zygote calls `enter_zygote` once, each cell forked from it `enter_cell` once, and each program
-forked from a cell `isolate_program`.
+forked from a cell, where it is not T1, `isolate_program`.
 """
 
 from __future__ import annotations
@@ -178,6 +178,10 @@ def enter_cell(
                 f"size={accounting.SCRATCH_MIB}m,nr_inodes={accounting.SCRATCH_NAMES},mode=700",
             )
         scratch = "/tmp"
+        # A program that forks can then be looked at by its cell, which counts shared pages once.
+        # No other process that could do so is in its sight. One that evades this is counted as if
+        # it shared none.
+        os.register_at_fork(before=lambda: linux.set_dumpable(True))
         linux.drop_bounding_capabilities()
         linux.set_capabilities(0)
     else:
@@ -211,12 +215,7 @@ def enter_cell(
 
 
 def isolate_program(tier: Tier) -> None:
-    """What a process that will run a program does before that, beside what its cell did."""
-    if tier == "T1":
-        # The cell may look at its memory. Others that could do so are in no sight of it.
-        linux.set_dumpable(True)
-        return
-    # What the namespace does in T1.
+    """Does for a process that will run a program what its namespace does in T1."""
     os.setsid()
     linux.set_parent_death_signal(signal.SIGKILL)
     if tier == "T2":

@@ -9,18 +9,22 @@ from __future__ import annotations
 import logging
 import os
 import queue
+import resource
 import threading
 from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Any
 
-from sandbox_runner import jail, judge
+from sandbox_runner import jail, judge, trial
 from sandbox_runner.types import Job, Report, StdinTest, Verdict
 from sandbox_runner.worker import Worker
 
 _log = logging.getLogger(__name__)
 
 JOBS_AHEAD = 2  # jobs taken from the caller for each worker, being run or waiting
+WORKER_FILES = 40  # descriptors of a worker's zygotes, cells and one process of each kind
+TEST_FILES = 3  # and of each stdin test that one process is given
+SPARE_FILES = 32  # left to the rest of this process
 
 _ALLOW = "--allow-weak-isolation (allow_weak_isolation=True)"
 _WEAK = (
@@ -43,9 +47,13 @@ class Pool:
         the machine offers, unless the caller asks for one.
       workers: how many jobs run at once; one a core unless said otherwise.
 
+    The soft limit of open files of this process is raised, as far as its hard limit lets it, to
+    what the workers need; where that is little, fewer stdin tests share a process.
+
     Raises:
       jail.IsolationError: the machine does not offer the tier that was asked for, or neither T1 nor
-        T2 and `allow_weak_isolation` is False; the message names what is missing.
+        T2 and `allow_weak_isolation` is False, or too few open files; the message names what is
+        missing.
     """
 
     def __init__(
@@ -57,6 +65,7 @@ class Pool:
         if workers is not None and workers < 1:
             raise ValueError(f"workers must be at least 1, not {workers}")
         self.workers = workers or len(os.sched_getaffinity(0))
+        self._batch = _batch_size(self.workers)
         self.tier = find_tier(allow_weak_isolation, tier)
         self._tasks: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
@@ -134,7 +143,7 @@ class Pool:
                     raise PoolClosedError("the pool was closed while jobs were running") from None
 
     def _work(self) -> None:
-        worker = Worker(self.tier)
+        worker = Worker(self.tier, self._batch)
         self._running.append(worker)
         try:
             while not self._closed.is_set() and (task := self._tasks.get()) is not None:
@@ -185,6 +194,35 @@ def find_tier(allow_weak_isolation: bool = False, wanted: jail.Tier | None = Non
     _log.warning("weak isolation (T3): %s", "; ".join(missing))
     probe("T3")
     return "T3"
+
+
+def _batch_size(workers: int) -> int:
+    """How many stdin tests one process can be given under this process's limit of open files.
+
+    Raises the soft limit to what is needed. Raises IsolationError where there is no room for one.
+    """
+    soft, hard = (
+        limit if limit != resource.RLIM_INFINITY else 1 << 30
+        for limit in resource.getrlimit(resource.RLIMIT_NOFILE)
+    )
+    used = len(os.listdir("/proc/self/fd")) + SPARE_FILES
+    most = used + workers * (WORKER_FILES + TEST_FILES * trial.MAX_BATCH)
+    if soft < most:
+        soft = max(soft, min(most, hard))
+        resource.setrlimit(
+            resource.RLIMIT_NOFILE, (soft, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+        )
+    batch = ((soft - used) // workers - WORKER_FILES) // TEST_FILES
+    if batch < 1:
+        least = used + workers * (WORKER_FILES + TEST_FILES)
+        fewer = (soft - used) // (WORKER_FILES + TEST_FILES)
+        remedy = f"raise the hard limit to {most} or more (ulimit -Hn)"
+        if fewer:
+            remedy += f", or use fewer workers (at most {fewer})"
+        raise jail.IsolationError(
+            f"{workers} workers need {least} open files and this process may have {soft}: {remedy}"
+        )
+    return min(batch, trial.MAX_BATCH)
 
 
 def probe(tier: jail.Tier) -> None:

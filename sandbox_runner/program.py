@@ -20,7 +20,6 @@ true} once the program is imported, and one frame for each test, in their order.
 
 from __future__ import annotations
 
-import ast
 import atexit
 import builtins
 import fcntl
@@ -453,12 +452,17 @@ def _finish_threads() -> None:
         threading._shutdown()  # type: ignore[attr-defined]
 
 
-def _compiled(source: str | ast.Module) -> CodeType:
-    return compile(source, FILENAME, "exec", dont_inherit=True)
+def _compiled(source: Any) -> CodeType:
+    code: CodeType = compile(source, FILENAME, "exec", dont_inherit=True)
+    return code
 
 
-def _watch_check(source: str) -> ast.Module:
+def _watch_check(source: str) -> Any:
     """Test code whose own `check`, if it has one, is decorated to tell whether it was called."""
+    if source.count("check") < 2:
+        return source  # nothing can call it
+    import ast  # every other program would carry it
+
     tree = ast.parse(source, FILENAME)
     statements: list[ast.AST] = [tree]
     while statements:

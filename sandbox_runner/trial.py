@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import fcntl
+import functools
 import marshal
 import os
 import time
@@ -43,7 +44,7 @@ Call = tuple[tuple[Any, ...], dict[str, Any]]
 _NO_SHARING = 2  # the newest marshal format in which equal arguments stay separate objects
 MAX_BATCH = (cell.MAX_DESCRIPTORS - 10) // 2  # stdin tests that one process can be given
 TOGETHER_CPU_S = 0.1  # for all tests that share a process, where their inputs are all in it
-TOGETHER_WALL_S = 0.5
+TOGETHER_WALL_S = 0.25
 
 
 class Plan:
@@ -275,12 +276,7 @@ class Trial:
 
     def _share(self, run: Callable[[Limits, bool], Ending]) -> Ending:
         """The ending of a process that has several tests: together first, else one by one."""
-        limits = self.limits
-        budget = dataclasses.replace(
-            limits,
-            cpu_s=min(TOGETHER_CPU_S, limits.cpu_s),
-            wall_s=min(TOGETHER_WALL_S, limits.wall_s),
-        )
+        limits, budget = self.limits, _budget(self.limits)
         if not self.plan.slow:
             ending = run(budget, True)
             if ending.killed not in ("cpu", "wall") and ending.cpu_s <= budget.cpu_s:
@@ -351,6 +347,15 @@ def _memfd(data: bytes = b"", *, sealed: bool = False) -> Iterator[int]:
         yield fd
     finally:
         os.close(fd)
+
+
+@functools.lru_cache
+def _budget(limits: Limits) -> Limits:
+    return dataclasses.replace(
+        limits,
+        cpu_s=min(TOGETHER_CPU_S, limits.cpu_s),
+        wall_s=min(TOGETHER_WALL_S, limits.wall_s),
+    )
 
 
 def _stdin(test: StdinTest) -> bytes:

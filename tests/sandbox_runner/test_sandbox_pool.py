@@ -254,3 +254,25 @@ def _output(command: list[str]) -> str:
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd="/")
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "wanted"), [(64, 4096, "AC"), (250, 250, "AC"), (110, 110, "at most 1")]
+)
+def test_few_open_files_are_raised_shared_or_refused(soft: int, hard: int, wanted: str) -> None:
+    code = f"""
+import resource
+resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}))
+from sandbox_runner.jail import IsolationError
+from sandbox_runner.pool import Pool
+from sandbox_runner.types import Job, StdinTest
+tests = tuple(StdinTest(str(i), str(i), str(i)) for i in range(95))
+try:
+    with Pool(2) as pool:
+        (report,) = pool.run([Job("j", "print(input())", "stdin", tests, reuse_process=True)])
+    print(*{{str(t.verdict) for t in report.tests}})
+except IsolationError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert wanted in done.stdout, done
