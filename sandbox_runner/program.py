@@ -44,7 +44,7 @@ FILENAME = "main.py"
 MAX_ERROR = 4096
 SEALS = 0x1 | 0x2 | 0x4 | 0x8  # no sealing, shrinking, growing or writing any more
 # What runs above the program on the stack; python main.py has only the program's own frames.
-_FRAMES_ABOVE = 20
+FRAMES_ABOVE = 20
 
 
 class ProgramError(RuntimeError):
@@ -53,21 +53,6 @@ class ProgramError(RuntimeError):
 
 class ChannelClosedError(Exception):
     """The process on the other side of a pipe of calls is gone."""
-
-
-def prepare() -> None:
-    """Does once, in the process that programs are forked from, what each would do."""
-    sys.setrecursionlimit(sys.getrecursionlimit() + _FRAMES_ABOVE)
-    sys.argv[:] = [FILENAME]
-    main_module = sys.modules["__main__"]
-    # Code that has run is specialized, its look-ups are cached and its memory is laid out: a third
-    # of the pages that a short program would else have to copy.
-    for _ in range(_REHEARSALS):
-        for mode in ("calls", "stdin"):
-            _rehearse(mode)
-    sys.modules["__main__"] = main_module
-    sys.modules.pop("solution", None)
-    linecache.clearcache()
 
 
 def main(payload: int, channels: list[int]) -> NoReturn:
@@ -90,48 +75,6 @@ def run(payload: int, channels: list[int]) -> int:
         return _MODES[job["mode"]](program)
     except _EndedError as ended:
         return ended.status
-
-
-def _rehearse(mode: str) -> None:
-    job = {
-        "mode": mode,
-        "program": _REHEARSED,
-        "entry_point": "f",
-        "max_answer": 1 << 16,
-        "tests": [[((n, ["a", 1.5]), {}), ((n, [("b", None)]), {})] for n in range(3)],
-    }
-    payload = os.memfd_create("rehearsal")
-    os.pwrite(payload, marshal.dumps(job, 2), 0)
-    channels = [os.open("/dev/null", os.O_RDWR)]
-    code = os.memfd_create("code", os.MFD_ALLOW_SEALING)
-    if mode == "stdin":
-        run(payload, [*channels, os.dup(code)])
-        run(code, [])
-    else:
-        run(payload, channels)
-        os.close(channels[0])
-        os.close(code)
-
-
-_REHEARSALS = 10  # the interpreter specializes a function after eight calls
-_REHEARSED = """
-import math
-from collections import defaultdict
-from typing import Dict, List
-
-class Thing:
-    def __init__(self, n):
-        self.n = n
-
-def f(n: int, values: List) -> Dict:
-    found, total = defaultdict(list), 0
-    for i, value in enumerate(values * 3):
-        if i % 2 == 0 and value is not None:
-            found[str(value)].append(i + n)
-        total += Thing(i).n
-    text = ",".join(sorted(f"{k}:{v}" for k, v in found.items()))
-    return {"text": text, "total": total, "root": math.sqrt(total), "tail": [text[-2:]] * 2}
-"""
 
 
 class _EndedError(BaseException):

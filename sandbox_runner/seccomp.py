@@ -144,7 +144,7 @@ _SOCK_STREAM, _SOCK_SEQPACKET, _SOCK_TYPE_MASK = 1, 5, 0xF
 _F_SETOWN, _F_SETOWN_EX = 8, 15
 _FIOSETOWN, _SIOCSPGRP = 0x8901, 0x8902
 _SOL_SOCKET, _SO_PEERPIDFD = 1, 77
-_MAP_SHARED, _MAP_ANONYMOUS = 0x01, 0x20
+_MAP_SHARED, _MAP_ANONYMOUS, _MAP_HUGETLB = 0x01, 0x20, 0x40000
 _SIGCHLD = 17
 _CLONE_THREAD = 0x00010000
 _NEW_NAMESPACES = 0x7E020080  # every CLONE_NEW* flag
@@ -196,8 +196,10 @@ def program_filter() -> bytes:
             _ret(_REFUSE),
         ],
     )
-    shared = [_jump(_ANY_BIT, _MAP_SHARED, 0, 2), _jump(_ANY_BIT, _MAP_ANONYMOUS, 0, 1)]
-    code.rule(_MMAP, [_argument(3), *shared, _ret(_REFUSE), _ret(_ALLOW)])
+    # Memory that would be in no process's account: shared and anonymous, or of huge pages.
+    huge, shared = _jump(_ANY_BIT, _MAP_HUGETLB, 2, 0), _jump(_ANY_BIT, _MAP_SHARED, 0, 2)
+    anonymous = _jump(_ANY_BIT, _MAP_ANONYMOUS, 0, 1)
+    code.rule(_MMAP, [_argument(3), huge, shared, anonymous, _ret(_REFUSE), _ret(_ALLOW)])
     # Asking what is set for SIGCHLD has no new action, which is a null pointer.
     asked = [_argument(1), _jump(_EQUAL, 0, 0, 2), _argument(1, high=True)]
     changed = [_jump(_EQUAL, _SIGCHLD, 0, 5), *asked, _jump(_EQUAL, 0, 1, 0), _ret(_errno(0))]

@@ -21,7 +21,7 @@ import socket
 import struct
 import sys
 
-from sandbox_runner import cell, jail, linux, program, warm
+from sandbox_runner import cell, jail, linux, warm
 
 FORK = b"cell"
 LIMITS = struct.Struct("<II")  # of a program: MiB of memory, processes
@@ -40,7 +40,7 @@ def main(control_fd: int, tier: jail.Tier, packages: tuple[str, ...]) -> None:
     site.sethelper()
     # Whoever started the judge may have it ignored; `seccomp` then keeps programs from it.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    program.prepare()
+    warm.rehearse()
     control = socket.socket(fileno=control_fd)
     linux.set_parent_death_signal(signal.SIGKILL)
     try:
