@@ -1,7 +1,8 @@
 """Files that are whole or not there at all, and JSON Lines that survive a kill.
 
 A file is written under a temporary name and renamed when complete. A JSON Lines file is appended
-to in whole lines; a reader takes the valid prefix, so that a torn last line costs one record.
+to in whole lines; a reader takes the valid prefix, so that a torn last line costs one record. What
+may be another's file is never cut, and an output is never one of the inputs.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from sandbox_runner.store import parse
+
 
 class InputError(ValueError):
     """Input that the user must change: reported without a traceback, with exit code 2."""
@@ -21,6 +24,18 @@ class InputError(ValueError):
 
 class RunError(RuntimeError):
     """Work that cannot go on through no fault of the input: a message, and exit code 1."""
+
+
+def check_output(out: Path, *inputs: Path | None) -> None:
+    """Raises InputError where `out` is no file to write: a folder, a device, or one of `inputs`."""
+    if out.is_dir():
+        raise InputError(f"{out} is a folder; name a file")
+    if out.exists():
+        if not out.is_file():
+            raise InputError(f"{out} is no regular file; name another one")
+        for path in inputs:
+            if path is not None and path.exists() and out.samefile(path):
+                raise InputError(f"{out} is an input of this command; name another --out")
 
 
 @contextlib.contextmanager
@@ -89,8 +104,8 @@ def read_jsonl(path: Path | str) -> Iterator[dict[str, Any]]:
 def parse_line(line: str, where: str) -> dict[str, Any]:
     """The object on one line. Raises InputError that begins with `where`."""
     try:
-        data = json.loads(line)
-    except json.JSONDecodeError as error:
+        data = parse(line)
+    except (ValueError, RecursionError) as error:
         raise InputError(
             f"{where}: not valid JSON ({error}); was the file cut off while it was copied?"
         ) from error
@@ -134,11 +149,14 @@ def iterate_valid_prefix(path: Path | str, cut: bool = True) -> Iterator[dict[st
         return
     end = 0
     with open(path, "rb") as file:
-        if file.peek(1)[:1] not in (b"", b"{"):
-            raise InputError(f"{path} is no JSON Lines file of ours; name another one")
         # Lines of bytes: in a text, a string may hold U+2028 and its like unescaped.
         for number, line in enumerate(file, 1):
             if not line.endswith(b"\n"):
+                if number == 1 and not _is_torn(line):
+                    raise InputError(
+                        f"{path} is no JSON Lines file of ours: its only line has no line feed; "
+                        "name another one"
+                    )
                 break
             try:
                 yield parse_line(line.decode("utf-8"), f"{path}, line {number}")
@@ -150,6 +168,15 @@ def iterate_valid_prefix(path: Path | str, cut: bool = True) -> Iterator[dict[st
     if cut:  # only now: a file that is not ours stays as it is
         with open(path, "r+b") as torn:
             torn.truncate(end)
+
+
+def _is_torn(line: bytes) -> bool:
+    """Whether the only line of a file may be the beginning of a record, and is no whole one."""
+    try:
+        json.loads(line)
+    except ValueError:
+        return line.startswith(b'{"'[: len(line)])
+    return False
 
 
 def append_jsonl(path: Path | str, records: Iterable[Mapping[str, Any]]) -> None:

@@ -15,12 +15,8 @@ import os
 import resource
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from sandbox_runner import linux
-
-if TYPE_CHECKING:
-    from sandbox_runner.jail import Cell
 
 SCRATCH_MIB = 64
 SCRATCH_NAMES = 4096
@@ -32,7 +28,7 @@ _RESIDENT = (b"RssAnon:", b"RssShmem:", b"VmSwap:")
 _SOCKET_MIB = 0.25  # what may wait in one: net.core.wmem_default with what the kernel adds
 
 
-def usage(cell: Cell, pid: int, memory_mib: float) -> tuple[float, float]:
+def usage(tier: str, scratch: str, pid: int, memory_mib: float) -> tuple[float, float]:
     """(CPU seconds, MiB of memory) of a running program and all processes that it started.
 
     Infinite is a scratch directory beyond its size. The memory is not measured, and given as 0,
@@ -41,10 +37,10 @@ def usage(cell: Cell, pid: int, memory_mib: float) -> tuple[float, float]:
     """
     clock = linux.process_cpu_clock(pid)
     try:
-        if cell.tier == "T2":
-            return time.clock_gettime(clock), _scratch_use(cell)
+        if tier == "T2":
+            return time.clock_gettime(clock), _scratch_use(tier, scratch)
         members = [int(n) for n in os.listdir("/proc") if n.isdecimal() and n != "1"]
-        if cell.tier == "T3":
+        if tier == "T3":
             members = descendants(os.getpid())
         cpu_s = time.clock_gettime(clock) + _waited_cpu(pid)
     except OSError:
@@ -54,14 +50,14 @@ def usage(cell: Cell, pid: int, memory_mib: float) -> tuple[float, float]:
             with contextlib.suppress(OSError):
                 other = linux.process_cpu_clock(member)
                 cpu_s += time.clock_gettime(other) + _waited_cpu(member)
-    sockets_mib = _SOCKET_MIB * _sockets() if cell.tier == "T1" else 0.0
+    sockets_mib = _SOCKET_MIB * _sockets() if tier == "T1" else 0.0
     if len(members) < 2 and sockets_mib < memory_mib:
-        return cpu_s, _scratch_use(cell)
+        return cpu_s, _scratch_use(tier, scratch)
     # One whose first thread has ended shows none, and may have all.
     room = sum(address_space(member) or math.inf for member in members)
     if room / _MIB + sockets_mib < memory_mib:
-        return cpu_s, _scratch_use(cell)
-    return cpu_s, sum(map(_memory_kib, members)) / 1024 + sockets_mib + _scratch_use(cell)
+        return cpu_s, _scratch_use(tier, scratch)
+    return cpu_s, sum(map(_memory_kib, members)) / 1024 + sockets_mib + _scratch_use(tier, scratch)
 
 
 def _memory_kib(pid: int) -> int:
@@ -96,10 +92,10 @@ def _sockets() -> int:
         return 0  # no /proc, or no such line
 
 
-def _scratch_use(cell: Cell) -> float:
-    if cell.tier == "T1":
+def _scratch_use(tier: str, scratch: str) -> float:
+    if tier == "T1":
         return 0.0  # a file system of its own, with a size
-    used, folders, names = 0, [cell.scratch], 0
+    used, folders, names = 0, [scratch], 0
     while folders:
         # A path can be too long to be opened, which is deep enough.
         with contextlib.suppress(OSError), os.scandir(folders.pop()) as entries:

@@ -7,10 +7,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from sandbox_runner import judge
 from sandbox_runner.engine import Engine, given_or_pool
-from sandbox_runner.store import AppendFile, StoreError, read_lines
+from sandbox_runner.store import AppendFile, StoreError, parse, read_lines
 from sandbox_runner.types import Job, JobFormatError
 
 
@@ -51,7 +52,8 @@ def run(
 
     Raises:
       JobFormatError: a line that is no job, with file and line; nothing was run.
-      StoreError: the file holds reports of other jobs, or is being written by another run.
+      StoreError: the file holds reports of other jobs, or something else, or is the file of the
+        jobs, or is being written by another run.
       jail.IsolationError: see `Pool`.
       EngineError: the engine cannot go on. What was finished is kept.
       OSError: reading or writing failed. What was finished is kept.
@@ -59,20 +61,14 @@ def run(
     jobs_path, out_path = Path(jobs_path), Path(out_path)
     offsets = _index(jobs_path)
     summary = BatchSummary()
-    with AppendFile(out_path) as out:
-        with open(out_path, "rb") as file:
-            if file.read(1) not in (b"", b"{"):
-                raise StoreError(f"{out_path} is no file of reports; choose another --out")
-        out.truncate(out.end)
-        records = [record for record, _, _ in read_lines(out_path)]
-        done = {str(record.get("id")) for record in records}
-        if not all(isinstance(record.get("tier"), str) for record in records):
-            raise StoreError(f"{out_path} is no file of reports; choose another --out")
+    with AppendFile(out_path, _is_report, (b'{"id":',), (jobs_path,)) as out:
+        done = {record["id"] for record, _, _ in read_lines(out_path)}
         if foreign := sorted(done - set(offsets)):
             raise StoreError(
                 f"{out_path} holds reports of jobs that are not in {jobs_path} (such as "
                 f"{foreign[0]!r}); choose another --out or move it away"
             )
+        out.truncate(out.end)
         summary.reused = len(done)
         with given_or_pool(engine, workers, allow_weak_isolation) as judges:
             summary.tier = judges.tier
@@ -90,6 +86,10 @@ def run(
     return summary
 
 
+def _is_report(record: dict[str, Any]) -> bool:
+    return isinstance(record.get("id"), str) and {"tier", "passes", "tests"} <= record.keys()
+
+
 def _index(path: Path) -> dict[str, int]:
     """{job id: offset of its line}; every job is validated before the first one is run."""
     offsets: dict[str, int] = {}
@@ -102,7 +102,7 @@ def _index(path: Path) -> dict[str, int]:
         for number, line in enumerate(file, 1):
             if line.strip():
                 try:
-                    job = Job.from_json(json.loads(line))
+                    job = Job.from_json(parse(line))
                     judge.check_job(job)
                 except JobFormatError as error:
                     raise JobFormatError(f"{path}:{number}: {error}") from error

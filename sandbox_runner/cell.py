@@ -136,7 +136,7 @@ class _Clock:
 
     def next(self) -> None:
         """A test begins."""
-        cpu_s, memory_mib = accounting.usage(self.cell, self.pid, self.memory_mib)
+        cpu_s, memory_mib = accounting.usage(*self.cell, self.pid, self.memory_mib)
         self.began, self.cpu_base = _monotonic(), max(cpu_s, self.cpu_base)
         self.begun += 1
         if memory_mib > self.memory_mib:
@@ -144,7 +144,7 @@ class _Clock:
 
     def look(self) -> float:
         """Sets `over` if it is time; else the seconds after which to look again."""
-        cpu_s, memory_mib = accounting.usage(self.cell, self.pid, self.memory_mib)
+        cpu_s, memory_mib = accounting.usage(*self.cell, self.pid, self.memory_mib)
         cpu_left = self.cpu_s - (cpu_s - self.cpu_base)
         wall_left = self.wall_s - (_monotonic() - self.began)
         if cpu_left <= 0:

@@ -17,6 +17,7 @@ import os
 import select
 import struct
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -83,11 +84,13 @@ def decode(data: Any, depth: int = 0) -> Any:
             case "tuple":
                 return tuple(decode(v, depth + 1) for v in data["items"])
             case "set":
-                return {decode(v, depth + 1) for v in data["items"]}
+                return set(_hashed([decode(v, depth + 1) for v in data["items"]]))
             case "frozenset":
-                return frozenset(decode(v, depth + 1) for v in data["items"])
+                return frozenset(_hashed([decode(v, depth + 1) for v in data["items"]]))
             case "dict":
-                return {decode(k, depth + 1): decode(v, depth + 1) for k, v in data["pairs"]}
+                pairs = [(decode(k, depth + 1), decode(v, depth + 1)) for k, v in data["pairs"]]
+                _hashed([key for key, _ in pairs])
+                return dict(pairs)
     except CodecError:
         raise
     except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
@@ -95,6 +98,19 @@ def decode(data: Any, depth: int = 0) -> Any:
     raise CodecError(f"unknown type tag {data['$']!r}")
 
 
+def _hashed(values: list[Any]) -> list[Any]:
+    """`values`, if they can be looked up. Raises CodecError where hashes have been made to collide.
+
+    A few coincide by nature (-1 and -2, so up to eight points of a grid). Each value is compared
+    with all others of its hash, so n that share one cost n * n.
+    """
+    counts = Counter(map(hash, values))
+    if sum(n * n for n in counts.values()) > _MOST_EQUAL_HASHES * max(len(values), 64):
+        raise CodecError(f"{len(values)} keys or members with few different hashes")
+    return values
+
+
+_MOST_EQUAL_HASHES = 16
 _NESTED = (list, dict)  # the types of JSON that are not themselves
 
 HEADER = struct.Struct(">I")

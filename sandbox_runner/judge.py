@@ -2,8 +2,15 @@
 
 A comparator is named in a job: "exact" (== on plain values, or equal texts), "lines" (trailing
 white space of lines and trailing empty lines ignored), "tokens" (all white space alike),
-"float:ABS,REL" (numbers within ABS or REL times the expected one; integers exactly),
-"unordered" (lists or lines in any order).
+"float:ABS,REL" (a number where a float is expected may differ by ABS, or by REL times that float;
+all else, integers above all, as by "exact"), "unordered" (lists or lines in any order).
+
+Values: NaN is equal to NaN, alone and within others, by every comparator; test code compares as
+Python does, by which it is not. Texts: a number has ASCII digits, and where the expected one is an
+integer it must be the same text.
+
+What a program printed or returned is as hostile as the program. The work is linear in its length,
+no pattern goes back over it, and it is never hashed by a hash that it could aim at.
 """
 
 from __future__ import annotations
@@ -33,6 +40,8 @@ from sandbox_runner.types import (
 MAX_TEXT = 4096
 MAX_DEPTH = codec.MAX_DEPTH
 
+_NAN = "NaN"
+
 Compare = Callable[[Any, Any], bool]
 Facts = Mapping[str, Any]
 Frame = Mapping[str, Any]
@@ -46,8 +55,10 @@ _KILLED = {
 }
 
 _FLOAT = re.compile(r"float:([0-9.eE+-]+),([0-9.eE+-]+)")
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-_INTEGER = re.compile(r"[+-]?\d+")
+_INTEGER = re.compile(r"[+-]?[0-9]++")
+_NUMBER = re.compile(r"[+-]?(?:[0-9]++(?:\.[0-9]*+)?+|\.[0-9]++)(?:[eE][+-]?[0-9]++)?+")
+_NO_NUMBER = re.compile(r"([+-]?)(?:(nan)|inf(?:inity)?)", re.IGNORECASE)
+_MAX_NUMBER = 4096  # characters; what is longer is compared as text
 
 
 def comparator(name: str | None, kind: str) -> Compare:
@@ -332,8 +343,11 @@ def _holds(assertion: Assertion, value: Any) -> bool:
 
 def _exact(actual: Any, expected: Any) -> bool:
     try:
-        return bool(actual == expected)
-    except (RecursionError, OverflowError):
+        if actual == expected:
+            return True
+        wanted = _canonical(expected)
+        return _NAN in wanted and _canonical(actual) == wanted
+    except (RecursionError, OverflowError, TypeError):
         return False
 
 
@@ -342,41 +356,69 @@ def _unordered(actual: Any, expected: Any) -> bool:
         if len(actual) != len(expected):
             return False
         try:
-            return Counter(map(_hashable, actual)) == Counter(map(_hashable, expected))
-        except RecursionError:
+            return Counter(map(_canonical, actual)) == Counter(map(_canonical, expected))
+        except (RecursionError, TypeError):
             return False
     return _exact(actual, expected)
 
 
-def _hashable(value: Any) -> Any:
-    """A stand-in that is equal exactly where the plain values are."""
-    kind = type(value)
-    if kind in (list, tuple):
-        return (kind, tuple(map(_hashable, value)))
-    if kind is dict:
-        return (dict, frozenset((k, _hashable(v)) for k, v in value.items()))
-    return frozenset(value) if kind is set else value
+def _canonical(value: Any) -> str:
+    """A text that is the same exactly where plain values are equal, and NaN to itself.
+
+    Unlike their own hashes, those of texts cannot be foreseen, so no program makes them collide.
+    Raises TypeError on what is no plain data.
+    """
+    match value:
+        case None:
+            return "None"
+        case int():
+            return hex(value)
+        case float():
+            if math.isnan(value):
+                return _NAN
+            return hex(int(value)) if value.is_integer() else value.hex()
+        case complex():
+            real, imaginary = _canonical(value.real), _canonical(value.imag)
+            return f"{real}+{imaginary}j" if value.imag else real
+        case str():
+            return f"{len(value)}'{value}'"
+        case bytes():
+            return f"b{value.hex()}"
+        case list() | tuple():
+            return f"{type(value).__name__}[{','.join(map(_canonical, value))}]"
+        case set() | frozenset():
+            return f"{{{','.join(sorted(map(_canonical, value)))}}}"
+        case dict():
+            pairs = (f"{_canonical(k)}:{_canonical(v)}" for k, v in value.items())
+            return f"dict{{{','.join(sorted(pairs))}}}"
+    raise TypeError(f"{type(value).__name__} is no plain data")
 
 
 def _floats(absolute: float, relative: float) -> Compare:
     def close(actual: Any, expected: Any) -> bool:
-        kinds = {type(actual), type(expected)}
-        if kinds <= {list, tuple}:
-            return len(actual) == len(expected) and all(map(close, actual, expected))
-        if kinds == {dict}:
-            return actual.keys() == expected.keys() and all(
-                close(v, expected[k]) for k, v in actual.items()
-            )
-        if float in kinds and kinds <= {int, float}:
+        kind = type(expected)
+        if kind is float and type(actual) in (int, float):
             return _near(actual, expected, absolute, relative)
+        if type(actual) is not kind:
+            return _exact(actual, expected)
+        if kind in (list, tuple):
+            return len(actual) == len(expected) and all(map(close, actual, expected))
+        if kind is dict and actual.keys() == expected.keys():
+            return all(close(v, expected[k]) for k, v in actual.items())
         return _exact(actual, expected)
 
-    return close
+    def compare(actual: Any, expected: Any) -> bool:
+        try:
+            return close(actual, expected)
+        except RecursionError:
+            return False
+
+    return compare
 
 
 def _near(actual: float, expected: float, absolute: float, relative: float) -> bool:
-    if actual == expected:
-        return True
+    if actual == expected or actual != actual:
+        return actual == expected or expected != expected
     try:
         distance = abs(actual - expected)
         return math.isfinite(distance) and distance <= max(absolute, relative * abs(expected))
@@ -406,19 +448,16 @@ def _float_texts(absolute: float, relative: float) -> Compare:
     def same(given: str, wanted: str) -> bool:
         if given == wanted:
             return True
-        if _INTEGER.fullmatch(wanted):
+        if max(len(given), len(wanted)) > _MAX_NUMBER or _INTEGER.fullmatch(wanted):
             # An integer is exact: 3.0000001 is no right answer to "how many".
-            return bool(_INTEGER.fullmatch(given)) and _integer(given) == _integer(wanted)
+            return False
         if _NUMBER.fullmatch(given) and _NUMBER.fullmatch(wanted):
-            return _near(float(given), float(wanted), absolute, relative)
-        return False
+            first, second = float(given), float(wanted)
+            return math.isfinite(first) and _near(first, second, absolute, relative)
+        odd, odder = _NO_NUMBER.fullmatch(given), _NO_NUMBER.fullmatch(wanted)
+        return bool(odd and odder) and str(float(given)) == str(float(wanted))
 
     return close
-
-
-def _integer(text: str) -> str:
-    digits = text.lstrip("+-").lstrip("0") or "0"
-    return "-" + digits if text.startswith("-") and digits != "0" else digits
 
 
 _VALUE_COMPARATORS: dict[str, Compare] = {

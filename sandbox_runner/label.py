@@ -14,6 +14,7 @@ reports are taken over: a key is all that decides a report, so one found there i
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import json
@@ -31,6 +32,7 @@ from sandbox_runner.store import (
     StoredReports,
     StoreError,
     job_key,
+    parse,
     results_path,
 )
 from sandbox_runner.types import (
@@ -95,26 +97,28 @@ def label(
 
     Raises:
       LabelError: bad input; nothing was run.
-      StoreError: OUT belongs to other inputs, or is being written by another run.
+      StoreError: OUT belongs to other inputs, is one of them, or is being written by another run.
       jail.IsolationError: see `Pool`.
       EngineError: the engine cannot go on. What was finished is kept.
       OSError: reading or writing failed. What was finished is kept.
     """
     traces, problems = Path(traces_path), _Problems(Path(problems_path))
     groups, inputs = _index_traces(traces, problems)
-    store = ResultStore(results_path(Path(out_path)))
-    try:
-        with (
-            StoredReports(results_path(traces)) as earlier,
-            AppendFile(Path(out_path)) as out,
-            given_or_pool(engine, workers, allow_weak_isolation) as judges,
-            open(traces, "rb") as trace_file,
-        ):
-            done = _resume(out, store, inputs)
-            run = _Run(judges, store, earlier, out, problems, trace_file, groups, progress)
-            return run.go(done)
-    finally:
-        store.close()
+    read = traces, Path(problems_path)
+    with (
+        AppendFile(Path(out_path), _is_labelled, inputs=read) as out,
+        contextlib.closing(ResultStore(results_path(Path(out_path)), read)) as store,
+        StoredReports(results_path(traces)) as earlier,
+        given_or_pool(engine, workers, allow_weak_isolation) as judges,
+        open(traces, "rb") as trace_file,
+    ):
+        done = _resume(out, store, inputs)
+        run = _Run(judges, store, earlier, out, problems, trace_file, groups, progress)
+        return run.go(done)
+
+
+def _is_labelled(record: dict[str, Any]) -> bool:
+    return {"steps", "outcome", "public"} <= record.keys()
 
 
 def _resume(out: AppendFile, store: ResultStore, inputs: dict[str, str]) -> list[str]:
@@ -263,7 +267,7 @@ def _objects(path: Path, digest: Any) -> Iterator[tuple[int, int, dict[str, Any]
             digest.update(line)
             if line.strip():
                 try:
-                    data = json.loads(line)
+                    data = parse(line)
                 except (ValueError, RecursionError) as error:
                     raise LabelError(f"{path}:{number}: no whole JSON object ({error})") from error
                 if not isinstance(data, dict):

@@ -1,7 +1,9 @@
 """Append-only JSON Lines that a kill cannot spoil, and results kept by the hash of their job.
 
-A record counts once its line feed is written. Whoever opens a file for appending cuts off a torn
-last line first, and holds a lock, so that two runs never write to one file.
+A record counts once its line feed is written. Whoever opens a file for appending holds a lock, so
+that two runs never write to one file, and cuts off a torn last line. Nothing is cut before the file
+is known to be of the kind that is to be appended to, and none of the inputs: the name that was
+given may be that of anything.
 """
 
 from __future__ import annotations
@@ -11,14 +13,14 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from sandbox_runner.types import Job, Report
 
-JUDGE_VERSION = 2  # raise it when verdicts change, so that no stale result is reused
+JUDGE_VERSION = 3  # raise it when verdicts change, so that no stale result is reused
 
 
 class StoreError(ValueError):
@@ -26,18 +28,36 @@ class StoreError(ValueError):
 
 
 class AppendFile:
-    """A JSON Lines file opened for appending after its valid prefix.
+    """A JSON Lines file opened for appending after its valid prefix; unchanged by that.
+
+    Args:
+      is_ours: whether a record is of the kind that this file holds.
+      heads: how the line of such a record may begin.
+      inputs: files that are read while this one is written.
 
     Attributes:
-      end: the length of the valid prefix, in bytes.
+      end: the length of the valid prefix, in bytes. What follows is a torn line, if anything.
 
     Raises:
-      StoreError: another process is appending to it.
+      StoreError: it is one of the inputs, or holds something else; or another process is appending
+        to it.
       OSError: it cannot be opened, read or written.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self,
+        path: Path,
+        is_ours: Callable[[dict[str, Any]], bool],
+        heads: tuple[bytes, ...] = (b'{"',),
+        inputs: Iterable[Path] = (),
+    ) -> None:
         self.path = path
+        if path.exists():
+            if not path.is_file():
+                raise StoreError(f"{path} is no file that can be appended to; choose another one")
+            for other in inputs:
+                if other.exists() and path.samefile(other):
+                    raise StoreError(f"{path} is an input of this command; choose another --out")
         self._file = open(path, "a+b", buffering=0)  # noqa: SIM115 (closed by close)
         try:
             try:
@@ -46,9 +66,7 @@ class AppendFile:
                 raise StoreError(
                     f"{path} is being written by another run; wait for it or choose another file"
                 ) from None
-            self.end = 0
-            for _, _, self.end in read_lines(path):
-                pass
+            self.end = _end_of_records(path, is_ours, heads)
         except BaseException:
             self._file.close()
             raise
@@ -107,6 +125,47 @@ class AppendFile:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def parse(line: bytes | str) -> Any:
+    """The JSON value on a line. Raises ValueError, also where an object has a key twice."""
+    return json.loads(line, object_pairs_hook=_unique)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise ValueError(f"an object has the key {key!r} twice")
+            seen.add(key)
+    return found
+
+
+def _end_of_records(
+    path: Path, is_ours: Callable[[dict[str, Any]], bool], heads: tuple[bytes, ...]
+) -> int:
+    """Where the whole lines of a file end, all of which are records of ours. Raises StoreError."""
+    end = 0
+    with open(path, "rb") as file:
+        for number, line in enumerate(file, 1):
+            whole = line.endswith(b"\n")
+            try:
+                record = json.loads(line)
+            except (ValueError, RecursionError):
+                # Torn, or no record; as the only line only what begins like one.
+                if not whole and (end or any(h.startswith(line[: len(h)]) for h in heads)):
+                    break
+                record = None
+            if not isinstance(record, dict) or not is_ours(record):
+                raise StoreError(
+                    f"{path}:{number} is no record of the kind that is written here, so nothing "
+                    "was changed; choose another --out, or move the file away"
+                )
+            if whole:
+                end += len(line)
+    return end
 
 
 def read_lines(path: Path) -> Iterator[tuple[dict[str, Any], int, int]]:
@@ -184,10 +243,14 @@ class ResultStore:
 
     Attributes:
       marks: the records that are no reports, in their order.
+
+    Raises StoreError and OSError as AppendFile does.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._file = AppendFile(path)
+    def __init__(self, path: Path, inputs: Iterable[Path] = ()) -> None:
+        kinds = ("key", "inputs", "problem")
+        heads = tuple(f'{{"{kind}":'.encode() for kind in kinds)
+        self._file = AppendFile(path, lambda r: not r.keys().isdisjoint(kinds), heads, inputs)
         self._file.truncate(self._file.end)
         self._where: dict[str, tuple[int, int]] = {}
         self.marks: list[dict[str, Any]] = []

@@ -41,11 +41,15 @@ class Limits:
     """Limits of one test.
 
     Attributes:
-      cpu_s: CPU time in seconds.
-      wall_s: elapsed time in seconds.
-      memory_mib: address space in MiB.
-      output_kib: stdout, or an encoded return value, in KiB.
-      processes: processes and threads that may exist at once, the program's own included.
+      cpu_s: CPU time in seconds, at most a day.
+      wall_s: elapsed time in seconds, at most a day.
+      memory_mib: address space in MiB, a whole number, at most 2**20.
+      output_kib: stdout, or an encoded return value, in KiB, a whole number, at most 2**20.
+      processes: processes and threads that may exist at once, the program's own included; a whole
+        number, at most 2**15.
+
+    Raises:
+      JobFormatError: a value that is none of these.
     """
 
     cpu_s: float = 2.0
@@ -55,9 +59,13 @@ class Limits:
     processes: int = 32
 
     def __post_init__(self) -> None:
-        for name, value in dataclasses.asdict(self).items():
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not value > 0:
-                raise JobFormatError(f"limit {name} must be a positive number, not {value!r}")
+        for name, (kinds, most) in _LIMITS.items():
+            value = getattr(self, name)
+            if type(value) not in kinds or not 0 < value <= most:
+                what = "whole number" if kinds == (int,) else "number"
+                raise JobFormatError(
+                    f"limit {name} must be a positive {what}, at most {most}, not {value!r:.99}"
+                )
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any] | None) -> Limits:
@@ -73,6 +81,15 @@ class Limits:
     def to_json(self) -> dict[str, Any]:
         """The JSON form."""
         return dataclasses.asdict(self)
+
+
+_LIMITS: dict[str, tuple[tuple[type, ...], int]] = {
+    "cpu_s": ((int, float), 86_400),
+    "wall_s": ((int, float), 86_400),
+    "memory_mib": ((int,), 1 << 20),
+    "output_kib": ((int,), 1 << 20),
+    "processes": ((int,), 1 << 15),
+}
 
 
 @dataclass(frozen=True)
@@ -135,6 +152,10 @@ def test_from_json(data: Mapping[str, Any], where: str = "test") -> TestCase:
         raise JobFormatError(f"{where}: a test needs a non-empty string 'id'")
     try:
         if {"args", "expected"} <= keys <= {"id", "args", "kwargs", "expected"}:
+            if not isinstance(data["args"], list):
+                raise JobFormatError(f"{where}: 'args' is a list, one item an argument")
+            if not isinstance(data.get("kwargs", {}), Mapping):
+                raise JobFormatError(f"{where}: 'kwargs' is an object, one name an argument")
             return FunctionTest(
                 id=data["id"],
                 args=tuple(codec.decode(a) for a in data["args"]),

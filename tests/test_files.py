@@ -10,6 +10,7 @@ import pytest
 from codeprm_jax.files import (
     InputError,
     append_jsonl,
+    check_output,
     count_lines,
     read_jsonl,
     read_valid_prefix,
@@ -48,6 +49,28 @@ def test_full_disk_keeps_whole_lines(tmp_path: Path, monkeypatch: pytest.MonkeyP
         append_jsonl(path, [{"n": 2}])
     monkeypatch.undo()
     assert read_valid_prefix(path) == [{"n": 1}]
+
+
+@pytest.mark.parametrize(
+    "content", ['{"a": 1}', "{ }", "[1]", "text", '{"a": 1}\n[2]\n{"', "{{x}}"]
+)
+def test_a_file_of_others_is_not_cut(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(content)
+    with pytest.raises(InputError, match=r"a\.json"):
+        read_valid_prefix(path)
+    assert path.read_text() == content
+
+
+def test_an_output_is_a_file_and_no_input(tmp_path: Path) -> None:
+    source, link, missing = tmp_path / "in", tmp_path / "link", tmp_path / "missing"
+    source.write_text("")
+    link.hardlink_to(source)
+    check_output(missing, source, None)
+    check_output(link, missing)
+    for out in (source, link, tmp_path, Path("/dev/null")):
+        with pytest.raises(InputError, match=out.name):
+            check_output(out, missing, source)
 
 
 def test_torn_last_line_is_cut_off(tmp_path: Path) -> None:

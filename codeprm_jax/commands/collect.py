@@ -12,7 +12,8 @@ from codeprm_jax.commands.judging import open_pool
 from codeprm_jax.commands.oracle import digest_of_tests, open_oracle
 from codeprm_jax.commands.output import progress_bar, say
 from codeprm_jax.commands.policies import PolicyOptions, open_policy
-from codeprm_jax.problems.loading import load_problems
+from codeprm_jax.files import check_output
+from codeprm_jax.problems.loading import load_problems, source_path
 from codeprm_jax.search.collect import CollectConfig, CollectSummary, collect
 from codeprm_jax.search.rollouts import CollectBudget
 from codeprm_jax.search.tree import TreeConfig
@@ -57,6 +58,7 @@ def main(
         always: its programs are this project's own.
     """
     loaded = load_problems(problems)
+    check_output(out, source_path(problems))
     writer = open_policy(policy, problems, loaded)
     config = CollectConfig(tree if method == "tree" else uniform, seed, budget, problems_at_once)
     with contextlib.ExitStack() as stack:

@@ -8,8 +8,8 @@ from typing import Annotated
 import tyro
 
 from codeprm_jax.commands.output import progress_bar, say
-from codeprm_jax.files import count_lines
-from codeprm_jax.problems.loading import load_problems
+from codeprm_jax.files import check_output, count_lines
+from codeprm_jax.problems.loading import load_problems, source_path
 from codeprm_jax.traces.interchange.conversion import ImportOptions, convert
 from codeprm_jax.traces.interchange.export import ExportOptions
 from codeprm_jax.traces.interchange.form import Format
@@ -51,6 +51,7 @@ def main(
         imported labels are no counts.
       skip_bad: leave out records that cannot be converted, and count them.
     """
+    check_output(out, source_path(problems))
     statements = {p.id: p.public.statement for p in load_problems(problems)} if to != "ours" else {}
     # A folder or a document has no lines to count.
     total = None if path.is_dir() or path.suffix == ".json" else count_lines(path)

@@ -9,9 +9,9 @@ import tyro
 
 from codeprm_jax.commands.judging import open_pool
 from codeprm_jax.commands.output import progress_bar, say, table
-from codeprm_jax.files import InputError
+from codeprm_jax.files import InputError, check_output
 from codeprm_jax.problems.check import check_references
-from codeprm_jax.problems.loading import load_problems, write_problems
+from codeprm_jax.problems.loading import load_problems, source_path, write_problems
 from codeprm_jax.problems.problem import Problem, describe_test
 
 
@@ -45,6 +45,7 @@ def main(
     if action == "list":
         return _list(loaded)
     if action == "export":
+        check_output(out, source_path(problems))
         write_problems(loaded, out)
         say(f"{len(loaded)} problems written to {out}")
         return 0

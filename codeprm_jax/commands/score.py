@@ -13,8 +13,14 @@ from codeprm_jax.commands.engine_options import EngineOptions
 from codeprm_jax.commands.output import progress_bar, say
 from codeprm_jax.data.layout import View
 from codeprm_jax.data.pipeline import step_input
-from codeprm_jax.files import InputError, append_jsonl, count_lines, iterate_valid_prefix
-from codeprm_jax.problems.loading import load_problems
+from codeprm_jax.files import (
+    InputError,
+    append_jsonl,
+    check_output,
+    count_lines,
+    iterate_valid_prefix,
+)
+from codeprm_jax.problems.loading import load_problems, source_path
 from codeprm_jax.scoring.scorer import Scorer
 from codeprm_jax.scoring.serving.client import ScorerClient, open_scorer
 from codeprm_jax.traces.dataset import Record
@@ -53,8 +59,7 @@ def main(
       view: what the model reads; default the fullest that it was trained to read.
       engine: how a model in this process is computed.
     """
-    if out.is_dir():
-        raise InputError(f"{out} is a folder; name a file")
+    check_output(out, traces, source_path(problems))
     total = count_lines(traces)
     statements = {p.id: p.public.statement for p in load_problems(problems)}
     scorer = open_scorer(model, view, **engine.chosen())

@@ -49,6 +49,12 @@ def load_problems(spec: str) -> list[Problem]:
     return problems
 
 
+def source_path(spec: str) -> Path | None:
+    """The path in such a spec, None for the bank. Raises ProblemError on no valid form."""
+    source, path, _ = _parse(spec)
+    return None if source == "bank" else Path(path)
+
+
 def load_chains(spec: str, problems: Iterable[Problem]) -> dict[str, Chain]:
     """The chain of steps of every problem, by problem id.
 

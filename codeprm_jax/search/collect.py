@@ -27,6 +27,7 @@ from typing import Any, Literal
 from codeprm_jax.files import (
     InputError,
     append_jsonl,
+    check_output,
     iterate_valid_prefix,
     read_json,
     write_json,
@@ -152,14 +153,13 @@ async def collect_all(
         raise InputError("the tree method needs an oracle: it goes by outcomes")
     if len({p.id for p in problems}) < len(problems):
         raise InputError("two problems have the same id; name each once")
-    if out.is_dir():
-        raise InputError(f"{out} is a folder; name a file")
+    check_output(out)
     run = _Run(problems, policy, config, oracle, on_drawn, _folder(out))
     for index in range(len(problems)):
         run.rollouts(index, EventLog())  # a budget that is too small is said before anything runs
     out.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with AppendFile(out) as file:
+        with AppendFile(out, lambda r: {"problem_id", "thoughts"} <= r.keys()) as file:
             summary = _resume(file, run, tests)
             progress(summary.problems)
             async with run.generation:

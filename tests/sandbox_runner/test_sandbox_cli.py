@@ -68,10 +68,68 @@ def test_run_refuses_reports_of_other_jobs(
 
 
 @pytest.mark.parametrize(
+    "content",
+    [
+        b'{\n  "id": "j0",\n  "tier": "T1"\n}\n',
+        b'{"id": "j0", "tier": "T1"}',
+        b'{"id":"j0","lr":1}',
+        b'{"id":"j0","lr":1}\n{"id":"j1","tier":"T1","passes":1,"tests":[]}\n',
+        b'{"id":"j1","tier":"T1","passes":1,"tests":[]}\n[1]\n{"id":"j0',
+        b'{"lr": 1,',
+        b"\x7fELF\0\0",
+        b"learning_rate = 1",
+        b"\n",
+        "a copy",
+        "the jobs",
+        "a hard link",
+        "a symbolic link",
+    ],
+)
+def test_a_file_that_holds_no_reports_stays_as_it_is(
+    tmp_path: Path, content: bytes | str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, out = tmp_path / "jobs.jsonl", tmp_path / "out.jsonl"
+    jobs(source, 2)
+    before = source.read_bytes()
+    match content:
+        case bytes():
+            out.write_bytes(content)
+            before = content
+        case "a copy":
+            out.write_bytes(before)
+        case "the jobs":
+            out = source
+        case "a hard link":
+            out.hardlink_to(source)
+        case _:
+            out.symlink_to(source)
+    assert cli.main(["run", str(source), "--out", str(out)]) == 2
+    assert out.name in capsys.readouterr().err
+    assert out.read_bytes() == before
+
+
+def test_the_first_record_may_be_torn(tmp_path: Path) -> None:
+    source, out = tmp_path / "jobs.jsonl", tmp_path / "out.jsonl"
+    jobs(source, 2)
+    for torn in ("{", '{"id"', '{"id":"j0","tier":"T1","pass'):
+        out.write_text(torn)
+        assert cli.main(["run", str(source), "--out", str(out), "--workers", "1"]) == 0
+        assert sorted(ids(out)) == ["j0", "j1"]
+
+
+@pytest.mark.parametrize(
     ("line", "message"),
     [
         ('{"id": "x"', "jobs.jsonl:3: no whole JSON object"),
         ("3", "jobs.jsonl:3: a job is an object"),
+        (
+            '{"id": "x", "program": "", "id": "y"}',
+            "jobs.jsonl:3: no whole JSON object (an object ha",
+        ),
+        (
+            '{"limits": {"memory_mib": 1e400}, "id": "x", "program": "", "kind": "", "tests": []}',
+            "jobs.jsonl:3: limit memory_mib must be",
+        ),
         ('{"id": "x"}', "jobs.jsonl:3: job 'x': 'program' is missing"),
         ('{"id": "j0", "program": "", "kind": "stdin", "tests": []}', "no tests"),
     ],

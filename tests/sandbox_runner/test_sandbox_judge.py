@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import random
+import time
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox_runner import judge
+from sandbox_runner import codec, judge
 from sandbox_runner.types import FunctionTest, JobFormatError, Limits, StdinTest, Verdict
 
 VALUES = st.recursive(
@@ -81,11 +82,108 @@ def test_float_keeps_integers_and_words_exact() -> None:
     assert not value([1.0], [1.0, 1.0])
     text = judge.comparator("float:0.5,0.5", "stdin")
     assert not text("3.0", "3")
-    assert text("+003", "3")
+    assert not text("+003", "3") and not text("101", "0101")
     assert not text("nan", "1.0")
     assert not text("1e999", "1.0")
     assert text("yes 1.2", "yes 1.1")
     assert not text("no 1.2", "yes 1.1")
+
+
+@pytest.mark.parametrize(
+    ("actual", "expected"),
+    [
+        (5.0000001, 5),
+        (1.2345678901234578e17, 123456789012345679),
+        ((1.0, 2.0), [1.0, 2.0]),
+        ([1.0, [2.5]], [1.0, (2.5,)]),
+        (True, 1.5),
+        ({1: 2.0}, {1.5: 2.0}),
+    ],
+)
+def test_float_is_for_floats_alone(actual: Any, expected: Any) -> None:
+    assert not judge.comparator("float:0.1,0.1", "function")(actual, expected)
+
+
+@pytest.mark.parametrize(
+    ("actual", "expected"), [("٣.٥", "3.5"), ("3.5", "٣.٥"), ("1e999", "1e998"), ("²", "2.0")]
+)
+def test_numbers_in_texts_are_ascii_and_finite(actual: str, expected: str) -> None:
+    assert not judge.comparator("float:0.1,0.1", "stdin")(actual, expected)
+
+
+NAN, OTHER_NAN = float("nan"), float("inf") - float("inf")
+
+
+@pytest.mark.parametrize("name", ["exact", "float:0.1,0.1", "unordered"])
+@pytest.mark.parametrize(
+    ("wrap", "kind"),
+    [
+        (lambda x: x, "function"),
+        (lambda x: [1, x], "function"),
+        (lambda x: ({"a": x},), "function"),
+        (lambda x: {"a": (x, 2)}, "function"),
+        (lambda x: [{x}], "function"),
+        (lambda x: complex(x, 1), "function"),
+        (lambda x: f"1 {x}", "stdin"),
+    ],
+)
+def test_nan_is_equal_to_itself_wherever_it_stands(wrap: Any, kind: str, name: str) -> None:
+    compare = judge.comparator(name, kind)
+    assert compare(wrap(NAN), wrap(OTHER_NAN))
+    assert not compare(wrap(NAN), wrap(1.0)) and not compare(wrap(1.0), wrap(NAN))
+    assert not compare(wrap(NAN), wrap(float("inf")))
+
+
+def test_texts_of_nan_and_infinities() -> None:
+    text = judge.comparator("float:0.1,0.1", "stdin")
+    assert text("NaN -inf Infinity", "nan -Inf inf")
+    assert not text("inf", "-inf") and not text("inf", "1e999")
+
+
+@given(VALUES, VALUES)
+def test_a_canonical_text_is_the_same_where_values_are_equal(a: Any, b: Any) -> None:
+    for first, second in ((a, b), (a, a), ([a], (a,)), ({1: a}, {1.0: a}), ({True}, {1})):
+        same = judge._canonical(first) == judge._canonical(second)
+        assert same == (first == second), (first, second)
+
+
+LONG = 1 << 20  # four times the default limit of an output
+HOSTILE_TEXTS = {
+    "digits": "1" * LONG + "x",
+    "points": "1." * (LONG // 2),
+    "exponents": "1e" * (LONG // 2),
+    "signs": "+" * LONG,
+    "a number": "1" * LONG,
+    "many numbers": "1.5 " * (LONG // 4),
+    "spaces": " " * LONG + "x",
+    "lines": "\n" * LONG + "x",
+    "returns": "\r" * LONG + "\n",
+}
+
+
+@pytest.mark.parametrize("shape", HOSTILE_TEXTS)
+@pytest.mark.parametrize("name", ["lines", "tokens", "unordered", "float:1e-6,1e-6"])
+def test_comparing_texts_takes_linear_time(name: str, shape: str) -> None:
+    text = HOSTILE_TEXTS[shape]
+    began = time.process_time()
+    judge.comparator(name, "stdin")(text, text[:-1] + "9.5")
+    assert time.process_time() - began < 1.0  # what goes back over it takes minutes
+
+
+def test_members_that_collide_are_not_compared_with_each_other() -> None:
+    colliding = [n * (2**61 - 1) for n in range(13_000)]
+    near = [(x, y, z) for x in range(-9, 9) for y in range(-9, 9) for z in range(-9, 9)]
+    unordered = judge.comparator("unordered", "function")
+    began = time.process_time()
+    assert unordered(colliding, colliding[::-1])
+    for kind in ("set", "frozenset"):
+        items = [codec.encode(n) for n in colliding]
+        with pytest.raises(codec.CodecError, match="few different hashes"):
+            codec.decode({"$": kind, "items": items})
+        assert codec.decode(codec.encode(set(near))) == set(near)
+    with pytest.raises(codec.CodecError, match="few different hashes"):
+        codec.decode({"$": "dict", "pairs": [[codec.encode(n), 1] for n in colliding]})
+    assert time.process_time() - began < 1.0
 
 
 @pytest.mark.parametrize("name", ["", "sorted", "float:", "float:1", "float:-1,0", "float:e,1"])

@@ -227,7 +227,7 @@ def test_other_inputs_are_refused(files: Files) -> None:
 
 
 def test_one_writer_at_a_time(files: Files) -> None:
-    with store.AppendFile(files.out), pytest.raises(StoreError, match="another run"):
+    with store.AppendFile(files.out, bool), pytest.raises(StoreError, match="another run"):
         files.label()
 
 
@@ -378,12 +378,12 @@ def test_a_store_keeps_reports_and_marks(tmp_path: Path) -> None:
     report = Report("r", "T1", (TestResult("t", Verdict.AC),))
     first = store.ResultStore(path)
     first.put("k", report)
-    first.mark({"note": 1})
+    first.mark({"problem": "1"})
     first.close()
     path.write_bytes(path.read_bytes() + b'{"key": "torn')
     second = store.ResultStore(path)
     assert second.get("k") == report
-    assert second.marks == [{"note": 1}]
+    assert second.marks == [{"problem": "1"}]
     assert "torn" not in second
     second.put("l", report)
     second.close()

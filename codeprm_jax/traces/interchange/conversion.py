@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from codeprm_jax.files import InputError, listed, write_whole
+from codeprm_jax.files import InputError, check_output, listed, write_whole
 from codeprm_jax.traces.interchange import release
 from codeprm_jax.traces.interchange.export import (
     MODULES,
@@ -110,8 +110,7 @@ def convert(
       InputError: unusable options or file; bad records, each logged by name (all but the first,
         which the message names); what would be lost. Nothing is written then.
     """
-    if out.is_dir():
-        raise InputError(f"{out} is a folder; name a file")
+    check_output(out, path)
     _check_options(source, to, importing, exporting)
     run = _Run(path, source, to, statements, importing, exporting, skip_bad, progress)
     with write_whole(out) as file:
