@@ -1,6 +1,6 @@
 """Returns a set of numbers that all have one hash, slow to put together again."""
 # kind: function
-# verdicts: WA, OLE
+# verdicts: RE
 
 
 
