@@ -176,6 +176,8 @@ def judge_check(
     if "done" in outcome:
         return Decision(Verdict.IE, note="the test code never called candidate")
     verdict = Verdict.WA if outcome.get("assertion") else Verdict.RE
+    if outcome.get("failed") == "MemoryError":
+        verdict = Verdict.MLE
     return Decision(verdict, note=stderr)
 
 

@@ -3,6 +3,11 @@
 Everything here may be tampered with by the program. That gains it nothing: what leaves this process
 is compared elsewhere, with values that were never in it.
 
+What catches an exception of the program stands in short functions. Without memory, CPython comes to
+no end of an exception that goes through a handler behind the first 256 units of a function's code:
+it has no room for the number of the unit. A reserve is then given up, so that there is room for
+what is to be said.
+
 The payload is a marshalled dict {"mode", "program", "entry_point", "max_answer", …}: it comes from
 the supervisor, and holds nothing but plain values. By mode:
   "stdin":   run as `__main__`, once, and before that leave (code, source) in a memfd, sealed. That
@@ -145,13 +150,7 @@ class _Program:
                 meter = _Meter()
             else:
                 calls = tests[index]
-            try:
-                values = [answer(function(*args, **kwargs)) for args, kwargs in calls]
-            except BaseException as error:  # noqa: BLE001 (also of a call to sys.exit)
-                # What is shown must not cost the next test its turn.
-                self._send(meter.add_to({"error": _shown(error)}))
-            else:
-                self._send(meter.add_to({"values": values}))
+            self._send(meter.add_to(_called(function, calls)))
         return 0
 
     def serve(self) -> int:
@@ -165,14 +164,10 @@ class _Program:
                 # The test code has come to its end; this process waits to be stopped.
                 signal.pause()
                 continue
-            try:
-                result = function(*_decode(args), **_decode(kwargs))
-            except Exception as error:  # noqa: BLE001 (relayed to the test code)
-                send({"raised": type(error).__name__, "message": _str(error)})
-            except BaseException as error:  # noqa: BLE001 (the last frame of this process)
-                return _report(error)
-            else:
-                send(answer(result))
+            reply = _reply(function, args, kwargs)
+            if reply is None:
+                return 1
+            send(reply)
 
     def run_tester(self) -> int:
         receive, send = self._peer()
@@ -227,15 +222,7 @@ class _Program:
         _write(self.channel, _COMPILED)
         _show_source(self.source)
         module = _modules["__main__"] = _module("solution")
-        try:
-            exec(code, module.__dict__)
-            function = module.__dict__.get(str(self.entry_point))
-            if not callable(function):
-                raise NameError(f"the program defines no function {self.entry_point!r}")
-        except SystemExit as error:
-            raise _EndedError(_exit_status(error.code)) from None
-        except BaseException as error:  # noqa: BLE001 (the last frame of this process)
-            raise _EndedError(_report(error)) from None
+        function = _function(code, module.__dict__, self.entry_point)
         _write(self.channel, _READY)
         return function
 
@@ -296,6 +283,45 @@ _loads, _pread, _lseek = marshal.loads, os.pread, os.lseek
 _read, _write = os.read, os.write
 _close, _exit = os.close, os._exit
 _cached_lines, _modules = linecache.cache, sys.modules
+_RESERVE = 4 << 20  # bytes: the allocator takes a mebibyte at once
+_reserve = [bytearray(_RESERVE)]
+
+
+def _function(code: CodeType, names: dict[str, Any], name: str | None) -> Callable[..., Any]:
+    """The function that a program defines. Raises _EndedError where it does not come to that."""
+    try:
+        exec(code, names)
+        function = names.get(str(name))
+        if not callable(function):
+            raise NameError(f"the program defines no function {name!r}")
+        return function
+    except SystemExit as error:
+        status = _exit_status(error.code)
+    except BaseException as error:  # noqa: BLE001 (the last frame of this process)
+        status = _report(error)
+    raise _EndedError(status)
+
+
+def _reply(function: Callable[..., Any], args: Any, kwargs: Any) -> dict[str, Any] | None:
+    """The answer to a call of the test code; None where the program is to end."""
+    try:
+        return answer(function(*_decode(args), **_decode(kwargs)))
+    except Exception as error:  # noqa: BLE001 (relayed to the test code)
+        _make_room(error)
+        return {"raised": type(error).__name__, "message": _str(error)}
+    except BaseException as error:  # noqa: BLE001 (the last frame of this process)
+        _report(error)
+        return None
+
+
+def _called(function: Callable[..., Any], calls: list[Any]) -> dict[str, Any]:
+    """What a frame says about the calls of a test."""
+    try:
+        _keep_reserve()
+        return {"values": [answer(function(*args, **kwargs)) for args, kwargs in calls]}
+    except BaseException as error:  # noqa: BLE001 (also of a call to sys.exit)
+        # What is shown must not cost the next test its turn.
+        return {"error": _shown(error)}
 
 
 def exception_text(error: BaseException) -> str:
@@ -338,6 +364,7 @@ def _run_as_main(code: CodeType) -> tuple[int, str]:
     """(exit status, error text) of the program's main thread."""
     module = _module("__main__")
     try:
+        _keep_reserve()
         exec(code, module.__dict__)
     except SystemExit as error:
         return _exit_status(error.code), ""
@@ -347,6 +374,7 @@ def _run_as_main(code: CodeType) -> tuple[int, str]:
 
 
 def _report(error: BaseException) -> int:
+    _make_room(error)
     if sys.excepthook is not sys.__excepthook__:
         sys.excepthook(type(error), error, error.__traceback__)
     else:
@@ -424,10 +452,21 @@ _WATCHED = "__watched__"
 
 def _shown(error: BaseException) -> str:
     """The tail of `exception_text`, whatever the exception's own methods do."""
+    _make_room(error)
     try:
         return exception_text(error)[-MAX_ERROR:]
     except BaseException as other:  # noqa: BLE001 (raised by the program's __str__, or no memory)
         return f"{type(error).__name__} ({type(other).__name__} when it was printed)"
+
+
+def _make_room(error: BaseException) -> None:
+    if isinstance(error, MemoryError):
+        _reserve.clear()
+
+
+def _keep_reserve() -> None:
+    if not _reserve:
+        _reserve.append(bytearray(_RESERVE))
 
 
 def _str(error: BaseException) -> str:

@@ -62,6 +62,33 @@ def test_a_test_that_ends_its_process_leaves_the_others_alone(
     assert second in verdict.split("|")
 
 
+EATS = "level, n = [], 1\n    while n:\n        n += 1\n        level.append(n)\n"
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        f"def f(x):\n    {EATS}",
+        f"def f(x, depth=50):\n    if depth: f(x, depth - 1)\n    {EATS}",
+        "level, n = [], 1\ndef f(x):\n    while True: level.append(object())\n",
+        f"if True:\n    {EATS}def f(x): pass\n",
+    ],
+)
+def test_who_uses_all_memory_is_told_so(pool: Pool, program: str) -> None:
+    """Where nothing is left to say it with, CPython came to no end, or ended without a word."""
+    limits = Limits(cpu_s=3.0, wall_s=9.0, memory_mib=64)
+    check = CheckTest("0", "for i in [1]: assert candidate(i) == 1")
+    jobs = [
+        function(program, 1, limits=limits),
+        Job("check", program, "function", (check,), "f", limits=limits),
+        replace(stdin(f"{program}\nf(1)\n", ("", "x")), limits=limits),
+        replace(stdin(f"{program}\nf(1)\n", ("", "x"), reuse=False), limits=limits),
+    ]
+    for report in pool.run(jobs):
+        assert report.tests[0].verdict == "MLE", report
+        assert "MemoryError" in report.tests[0].stderr
+
+
 def test_each_test_has_its_own_time(pool: Pool) -> None:
     # Each takes three quarters of the limit, together they take three times as much.
     program = (
