@@ -88,15 +88,18 @@ def _serve(control: socket.socket, cell: jail.Cell) -> None:
         _close(stdin)
         _close(stdout)
         _close(stderr)
-        clock = _Clock(cell, LIMITS.unpack_from(message, 1))
+        began = _monotonic()
         pid = _fork()
         if pid == 0:
             _become_program(payload, channels, own, confine)
         pidfd = _pidfd_open(pid)
         poll.register(pidfd, select.POLLIN)
-        if (pidfd, _POLLIN) not in (events := poll.poll(_SHORT_MS)):
-            clock.pid = pid
+        # Most programs have ended by then, and for those no more than this is done or written.
+        cpu_base, killed, begun = 0.0, 0, 0
+        if not (events := poll.poll(_SHORT_MS)) or events[0][0] != pidfd:
+            clock = _Clock(cell, pid, began, *LIMITS.unpack_from(message, 1))
             _watch(control, clock, poll, pidfd, events)
+            cpu_base, killed, begun = clock.cpu_base, KILLED.index(clock.over), clock.begun
         poll.unregister(pidfd)
         _close(pidfd)
         # Not before: what is written here while the program lives is pages to copy, too. The three
@@ -111,11 +114,11 @@ def _serve(control: socket.socket, cell: jail.Cell) -> None:
         others_cpu_s, others = jail.kill_all_others(cell.tier)
         ending = ENDING.pack(
             os.waitstatus_to_exitcode(status),
-            max(0.0, usage.ru_utime + usage.ru_stime + others_cpu_s - clock.cpu_base),
+            usage.ru_utime + usage.ru_stime + others_cpu_s - cpu_base,
             usage.ru_maxrss / 1024,
             others or _is_touched(cell, made),
-            KILLED.index(clock.over),
-            clock.begun,
+            killed,
+            begun,
         )
         control.send(END + ending)
 
@@ -128,11 +131,19 @@ class _Clock:
       begun: tests that have begun by NEXT.
     """
 
-    def __init__(self, cell: jail.Cell, limits: tuple[float, float, float]) -> None:
-        self.cell, self.pid = cell, 0
-        self.cpu_s, self.wall_s, self.memory_mib = limits
+    def __init__(
+        self,
+        cell: jail.Cell,
+        pid: int,
+        began: float,
+        cpu_s: float,
+        wall_s: float,
+        memory_mib: float,
+    ) -> None:
+        self.cell, self.pid, self.began = cell, pid, began
+        self.cpu_s, self.wall_s, self.memory_mib = cpu_s, wall_s, memory_mib
         self.over: str | None = None
-        self.began, self.cpu_base, self.begun = _monotonic(), 0.0, 0
+        self.cpu_base, self.begun = 0.0, 0
 
     def next(self) -> None:
         """A test begins."""
@@ -165,7 +176,7 @@ def _watch(
 ) -> None:
     """Returns when the program has ended; holds its limits and obeys orders until then."""
     look_at, killed = clock.began + SHORT_S, False
-    while (pidfd, _POLLIN) not in events:
+    while (pidfd, select.POLLIN) not in events:
         order = control.recv(64) if events else None
         if order == NEXT:
             clock.next()
@@ -209,15 +220,15 @@ def _become_program(
 # Names of this module, which lead a new process to fewer pages than those of another.
 _close, _dup2, _fork, _pidfd_open, _wait4 = os.close, os.dup2, linux.fork, os.pidfd_open, os.wait4
 _program_main, _monotonic = program.main, time.monotonic
-_POLLIN, _SHORT_MS = select.POLLIN, SHORT_S * 1000
+_SHORT_MS = SHORT_S * 1000
 _CONTROL_SPACE = socket.CMSG_LEN(MAX_DESCRIPTORS * 4)
-_CLOSE_ON_EXEC = int(socket.MSG_CMSG_CLOEXEC)
+_CLOSE_ON_EXEC, _TRUNCATED = int(socket.MSG_CMSG_CLOEXEC), int(socket.MSG_CTRUNC)
 
 
 def _receive(control: socket.socket) -> tuple[bytes, list[int]]:
     # socket.recv_fds would ignore the flag that keeps descriptors from programs that are executed.
     message, ancillary, flags, _ = control.recvmsg(64, _CONTROL_SPACE, _CLOSE_ON_EXEC)
-    if flags & socket.MSG_CTRUNC:
+    if flags & _TRUNCATED:
         control.send(BROKEN + b"its limit of open files is too low for the tests of a batch")
     fds = array.array("i")
     for _, _, data in ancillary:

@@ -328,7 +328,7 @@ class Process:
         self.running = False
         now = time.monotonic()
         ending = self.ending
-        ending.status, ending.peak_mib, ending.cpu_s = status, peak_mib, cpu_s
+        ending.status, ending.peak_mib, ending.cpu_s = status, peak_mib, max(0.0, cpu_s)
         ending.killed = ending.killed or cells.KILLED[killed]
         if touched or (ending.killed != "stop" and (ending.killed or status < 0)):
             self.cell.spent = True
