@@ -25,15 +25,42 @@ _MIB = 1 << 20
 _PAGE = resource.getpagesize()
 _TICKS = os.sysconf("SC_CLK_TCK")
 _RESIDENT = (b"RssAnon:", b"RssShmem:", b"VmSwap:")
+_MEASURE_S = 0.010  # at one look
+# By how much the kernel may show too little in RAM: it counts in batches on each core.
+_CORES = os.cpu_count() or 1
+_LAG = _CORES * max(32, 2 * _CORES) * _PAGE
 _SOCKET_MIB = 0.25  # what may wait in one: net.core.wmem_default with what the kernel adds
 
 
-def usage(tier: str, scratch: str, pid: int, memory_mib: float) -> tuple[float, float]:
+class Memory:
+    """What the processes of a program hold, measured for a moment at each look.
+
+    A process with tens of thousands of mappings takes as many microseconds. So those that are not
+    reached are counted as they were last, and come first the next time.
+    """
+
+    def __init__(self) -> None:
+        self._kib: dict[int, int] = {}
+        self._next: list[int] = []
+
+    def measured_kib(self, members: list[int]) -> int:
+        """KiB of the processes with these ids, pages that they share counted once."""
+        end = time.monotonic() + _MEASURE_S
+        self._next = [pid for pid in self._next if pid in members] or list(members)
+        while self._next and time.monotonic() < end:
+            pid = self._next.pop()
+            self._kib[pid] = _memory_kib(pid)
+        return sum(self._kib.get(pid, 0) for pid in members)
+
+
+def usage(
+    tier: str, scratch: str, pid: int, memory_mib: float, memory: Memory
+) -> tuple[float, float]:
     """(CPU seconds, MiB of memory) of a running program and all processes that it started.
 
     Infinite is a scratch directory beyond its size. The memory is not measured, and given as 0,
     where it cannot be more than `memory_mib`: RLIMIT_AS holds one process alone, and several whose
-    address spaces and sockets together have no room for more.
+    address spaces, or what of them is in RAM, and sockets together have no room for more.
     """
     clock = linux.process_cpu_clock(pid)
     try:
@@ -53,11 +80,14 @@ def usage(tier: str, scratch: str, pid: int, memory_mib: float) -> tuple[float, 
     sockets_mib = _SOCKET_MIB * _sockets() if tier == "T1" else 0.0
     if len(members) < 2 and sockets_mib < memory_mib:
         return cpu_s, _scratch_use(tier, scratch)
+    sizes = [_sizes(member) for member in members]
     # One whose first thread has ended shows none, and may have all.
-    room = sum(address_space(member) or math.inf for member in members)
-    if room / _MIB + sockets_mib < memory_mib:
+    room = sum(size or math.inf for size, _ in sizes)
+    resident = sum(resident + _LAG if size else math.inf for size, resident in sizes)
+    if min(room, resident) / _MIB + sockets_mib < memory_mib:
         return cpu_s, _scratch_use(tier, scratch)
-    return cpu_s, sum(map(_memory_kib, members)) / 1024 + sockets_mib + _scratch_use(tier, scratch)
+    measured_mib = memory.measured_kib(members) / 1024
+    return cpu_s, measured_mib + sockets_mib + _scratch_use(tier, scratch)
 
 
 def _memory_kib(pid: int) -> int:
@@ -97,16 +127,20 @@ def _scratch_use(tier: str, scratch: str) -> float:
         return 0.0  # a file system of its own, with a size
     used, folders, names = 0, [scratch], 0
     while folders:
-        # A path can be too long to be opened, which is deep enough.
-        with contextlib.suppress(OSError), os.scandir(folders.pop()) as entries:
-            for entry in entries:
-                names += 1
-                if names > SCRATCH_NAMES:
-                    return math.inf
-                if entry.is_dir(follow_symlinks=False):
-                    folders.append(entry.path)
-                else:
-                    used += entry.stat(follow_symlinks=False).st_blocks * 512
+        try:
+            with os.scandir(folders.pop()) as entries:
+                for entry in entries:
+                    names += 1
+                    if names > SCRATCH_NAMES:
+                        return math.inf
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
+                    else:
+                        used += entry.stat(follow_symlinks=False).st_blocks * 512
+        except FileNotFoundError:
+            pass  # removed meanwhile
+        except OSError:
+            return math.inf  # a path too long to be opened, or hidden: nobody knows what is in it
     return math.inf if used > SCRATCH_MIB * _MIB else 0.0
 
 
@@ -148,8 +182,14 @@ def _waited_cpu(pid: int) -> float:
     return (int(fields[13]) + int(fields[14])) / _TICKS
 
 
-def address_space(pid: int | str = "self") -> int:
-    """In bytes; 0 for a process that has ended."""
+def address_space() -> int:
+    """Of this process, in bytes."""
+    return _sizes("self")[0]
+
+
+def _sizes(pid: int | str) -> tuple[int, int]:
+    """(address space, of it in RAM) in bytes; zeros for a process that has ended."""
     with contextlib.suppress(OSError), open(f"/proc/{pid}/statm", "rb") as file:
-        return int(file.read().split()[0]) * _PAGE
-    return 0
+        size, resident = file.read().split()[:2]
+        return int(size) * _PAGE, int(resident) * _PAGE
+    return 0, 0

@@ -11,7 +11,7 @@ from typing import Any
 
 from sandbox_runner import judge
 from sandbox_runner.engine import Engine, given_or_pool
-from sandbox_runner.store import AppendFile, StoreError, parse, read_lines
+from sandbox_runner.store import AppendFile, StoreError, is_torn, parse, read_lines
 from sandbox_runner.types import Job, JobFormatError
 
 
@@ -68,6 +68,12 @@ def run(
                 f"{out_path} holds reports of jobs that are not in {jobs_path} (such as "
                 f"{foreign[0]!r}); choose another --out or move it away"
             )
+        beginnings = (f'{{"id":{json.dumps(job_id)},'.encode() for job_id in offsets)
+        if out.torn and not is_torn(out.torn, beginnings):
+            raise StoreError(
+                f"the last line of {out_path} is no report on a job of {jobs_path}, so nothing was "
+                "changed; choose another --out or move it away"
+            )
         out.truncate(out.end)
         summary.reused = len(done)
         with given_or_pool(engine, workers, allow_weak_isolation) as judges:
@@ -87,7 +93,10 @@ def run(
 
 
 def _is_report(record: dict[str, Any]) -> bool:
-    return isinstance(record.get("id"), str) and {"tier", "passes", "tests"} <= record.keys()
+    match record:
+        case {"id": str(), "tier": "T1" | "T2" | "T3", "passes": int(), "tests": [{}, *_]}:
+            return True
+    return False
 
 
 def _index(path: Path) -> dict[str, int]:

@@ -143,11 +143,14 @@ class _Clock:
         self.cell, self.pid, self.began = cell, pid, began
         self.cpu_s, self.wall_s, self.memory_mib = cpu_s, wall_s, memory_mib
         self.over: str | None = None
-        self.cpu_base, self.begun = 0.0, 0
+        self.cpu_base, self.begun, self.memory = 0.0, 0, accounting.Memory()
+
+    def _used(self) -> tuple[float, float]:
+        return accounting.usage(*self.cell, self.pid, self.memory_mib, self.memory)
 
     def next(self) -> None:
         """A test begins."""
-        cpu_s, memory_mib = accounting.usage(*self.cell, self.pid, self.memory_mib)
+        cpu_s, memory_mib = self._used()
         self.began, self.cpu_base = _monotonic(), max(cpu_s, self.cpu_base)
         self.begun += 1
         if memory_mib > self.memory_mib:
@@ -155,7 +158,7 @@ class _Clock:
 
     def look(self) -> float:
         """Sets `over` if it is time; else the seconds after which to look again."""
-        cpu_s, memory_mib = accounting.usage(*self.cell, self.pid, self.memory_mib)
+        cpu_s, memory_mib = self._used()
         cpu_left = self.cpu_s - (cpu_s - self.cpu_base)
         wall_left = self.wall_s - (_monotonic() - self.began)
         if cpu_left <= 0:

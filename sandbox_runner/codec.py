@@ -102,15 +102,15 @@ def _hashed(values: list[Any]) -> list[Any]:
     """`values`, if they can be looked up. Raises CodecError where hashes have been made to collide.
 
     A few coincide by nature (-1 and -2, so up to eight points of a grid). Each value is compared
-    with all others of its hash, so n that share one cost n * n.
+    with all others of its hash, so n that share one cost n * n, and that at each level of a nest.
     """
     counts = Counter(map(hash, values))
-    if sum(n * n for n in counts.values()) > _MOST_EQUAL_HASHES * max(len(values), 64):
+    if sum(n * n for n in counts.values()) > _MOST_EQUAL_HASHES * len(values):
         raise CodecError(f"{len(values)} keys or members with few different hashes")
     return values
 
 
-_MOST_EQUAL_HASHES = 16
+_MOST_EQUAL_HASHES = 8
 _NESTED = (list, dict)  # the types of JSON that are not themselves
 
 HEADER = struct.Struct(">I")

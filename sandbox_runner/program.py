@@ -284,7 +284,7 @@ _read, _write = os.read, os.write
 _close, _exit = os.close, os._exit
 _cached_lines, _modules = linecache.cache, sys.modules
 _RESERVE = 4 << 20  # bytes: the allocator takes a mebibyte at once
-_reserve = [memoryview(bytearray(_RESERVE))]  # a view, for programs print what they find
+_reserve = [memoryview(bytes(_RESERVE))]  # a view, for programs print what they find
 
 
 def _function(code: CodeType, names: dict[str, Any], name: str | None) -> Callable[..., Any]:
@@ -466,7 +466,7 @@ def _make_room(error: BaseException) -> None:
 
 def _keep_reserve() -> None:
     if not _reserve:
-        _reserve.append(memoryview(bytearray(_RESERVE)))
+        _reserve.append(memoryview(bytes(_RESERVE)))
 
 
 def _str(error: BaseException) -> str:

@@ -83,7 +83,14 @@ _REFUSED = {
     "listen": (50, 201),
     "connect": (42, 203),
     "setsockopt": (54, 208),  # socket pairs are allowed, but their buffers are not to grow
-    # Memory that no limit counts, or that would outlive the program.
+    # Memory that no limit counts, or that would outlive the program: queues of events, and access
+    # lists of tens of kilobytes on empty files.
+    "inotify_init": (253, -1),
+    "inotify_init1": (294, 26),
+    "setxattr": (188, 5),
+    "lsetxattr": (189, 6),
+    "fsetxattr": (190, 7),
+    "setxattrat": (463, 463),
     "memfd_create": (319, 279),
     "shmget": (29, 194),
     "shmat": (30, 196),

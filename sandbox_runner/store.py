@@ -36,7 +36,8 @@ class AppendFile:
       inputs: files that are read while this one is written.
 
     Attributes:
-      end: the length of the valid prefix, in bytes. What follows is a torn line, if anything.
+      end: the length of the valid prefix, in bytes.
+      torn: what follows, a line without its line feed; empty as a rule.
 
     Raises:
       StoreError: it is one of the inputs, or holds something else; or another process is appending
@@ -66,7 +67,7 @@ class AppendFile:
                 raise StoreError(
                     f"{path} is being written by another run; wait for it or choose another file"
                 ) from None
-            self.end = _end_of_records(path, is_ours, heads)
+            self.end, self.torn = _records(path, is_ours, heads)
         except BaseException:
             self._file.close()
             raise
@@ -143,10 +144,18 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _end_of_records(
+def is_torn(line: bytes, heads: Iterable[bytes]) -> bool:
+    """Whether a line without line feed may be the beginning of a record that begins so."""
+    return any(line.startswith(head) or head.startswith(line) for head in heads)
+
+
+def _records(
     path: Path, is_ours: Callable[[dict[str, Any]], bool], heads: tuple[bytes, ...]
-) -> int:
-    """Where the whole lines of a file end, all of which are records of ours. Raises StoreError."""
+) -> tuple[int, bytes]:
+    """(where the whole lines of a file end, all records of ours; what follows). Raises StoreError.
+
+    What follows must be the beginning of a record, or one that lacks its line feed only.
+    """
     end = 0
     with open(path, "rb") as file:
         for number, line in enumerate(file, 1):
@@ -154,18 +163,18 @@ def _end_of_records(
             try:
                 record = json.loads(line)
             except (ValueError, RecursionError):
-                # Torn, or no record; as the only line only what begins like one.
-                if not whole and (end or any(h.startswith(line[: len(h)]) for h in heads)):
-                    break
+                if not whole and is_torn(line, heads):
+                    return end, line
                 record = None
             if not isinstance(record, dict) or not is_ours(record):
                 raise StoreError(
                     f"{path}:{number} is no record of the kind that is written here, so nothing "
                     "was changed; choose another --out, or move the file away"
                 )
-            if whole:
-                end += len(line)
-    return end
+            if not whole:
+                return end, line
+            end += len(line)
+    return end, b""
 
 
 def read_lines(path: Path) -> Iterator[tuple[dict[str, Any], int, int]]:
@@ -200,6 +209,15 @@ def results_path(path: Path) -> Path:
     return path.with_name(path.name + ".results")
 
 
+def _is_result(record: dict[str, Any]) -> bool:
+    match record:
+        case {"key": str(), "report": {"id": str(), "tier": str(), "tests": list()}}:
+            return True
+        case {"inputs": dict()} | {"problem": str(), "end": int(), "excluded": int()}:
+            return True
+    return False
+
+
 class StoredReports:
     """The reports of a ResultStore's file, to read only: nothing is locked, cut or written.
 
@@ -212,7 +230,7 @@ class StoredReports:
         if path.is_file():
             self._file = open(path, "rb")  # noqa: SIM115 (closed by __exit__)
             for record, start, end in read_lines(path):
-                if "key" in record:
+                if isinstance(record.get("key"), str) and _is_result(record):
                     self._where[record["key"]] = start, end
 
     def __contains__(self, key: str) -> bool:
@@ -248,9 +266,8 @@ class ResultStore:
     """
 
     def __init__(self, path: Path, inputs: Iterable[Path] = ()) -> None:
-        kinds = ("key", "inputs", "problem")
-        heads = tuple(f'{{"{kind}":'.encode() for kind in kinds)
-        self._file = AppendFile(path, lambda r: not r.keys().isdisjoint(kinds), heads, inputs)
+        heads = b'{"key":"', b'{"inputs":{"', b'{"problem":"'
+        self._file = AppendFile(path, _is_result, heads, inputs)
         self._file.truncate(self._file.end)
         self._where: dict[str, tuple[int, int]] = {}
         self.marks: list[dict[str, Any]] = []

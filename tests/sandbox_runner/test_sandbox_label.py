@@ -378,12 +378,12 @@ def test_a_store_keeps_reports_and_marks(tmp_path: Path) -> None:
     report = Report("r", "T1", (TestResult("t", Verdict.AC),))
     first = store.ResultStore(path)
     first.put("k", report)
-    first.mark({"problem": "1"})
+    first.mark({"problem": "1", "end": 0, "excluded": 0})
     first.close()
-    path.write_bytes(path.read_bytes() + b'{"key": "torn')
+    path.write_bytes(path.read_bytes() + b'{"key":"torn')
     second = store.ResultStore(path)
     assert second.get("k") == report
-    assert second.marks == [{"problem": "1"}]
+    assert second.marks == [{"problem": "1", "end": 0, "excluded": 0}]
     assert "torn" not in second
     second.put("l", report)
     second.close()
