@@ -22,7 +22,7 @@ from codeprm_jax.scoring.serving.wire import MAX_THOUGHTS, MAX_TRACES, Strict, T
 
 REFUSED_REWARD = 0.0  # the lowest that there is: what cannot be scored must not be worth writing
 
-_Texts = Annotated[list[Text], Field(min_length=1, max_length=MAX_TRACES)]
+_Texts = Annotated[list[Text], Field(min_length=1, max_length=MAX_TRACES, fail_fast=True)]
 _FENCE = re.compile(r"^```[^\n`]*\n(.*?)(?:^```[ \t]*$|\Z)", re.DOTALL | re.MULTILINE)
 _STEP = re.compile(
     r"^[ \t]*(?:#+[ \t]*|\*\*)?Step[ \t]+\d+[ \t]*[:.)]", re.IGNORECASE | re.MULTILINE

@@ -20,7 +20,7 @@ from codeprm_jax.scoring.serving.reading import RequestReader
 
 logger = logging.getLogger(__name__)
 
-MAX_REQUESTS = 512  # in progress
+MAX_REQUESTS = 512  # in progress, their bodies read; twice that if many addresses share them
 MAX_BODY_MEMORY = 134_217_728  # bytes of all bodies in progress
 
 Phase = Literal["loading", "ready", "draining", "failed"]

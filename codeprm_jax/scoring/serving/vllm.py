@@ -21,7 +21,6 @@ from codeprm_jax.files import InputError
 from codeprm_jax.scoring.scorer import StepScores
 from codeprm_jax.scoring.serving.wire import MAX_CHARACTERS, MAX_TRACES, Strict, Text
 
-# The first wrong item is reported, not each: a list is tried as texts, ids, and lists of ids.
 Ids = Annotated[
     list[Annotated[int, Field(ge=0, le=2**31 - 1)]],
     Field(min_length=1, max_length=MAX_CHARACTERS, fail_fast=True),

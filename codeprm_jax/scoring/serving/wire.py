@@ -52,7 +52,7 @@ class FeedbackForm(Strict):
 
     passed: Count
     total: Count
-    failures: Annotated[list[FailureForm], Field(max_length=MAX_FAILURES)] = []
+    failures: Annotated[list[FailureForm], Field(max_length=MAX_FAILURES, fail_fast=True)] = []
 
     @model_validator(mode="after")
     def _adds_up(self) -> FeedbackForm:
@@ -68,7 +68,7 @@ class TraceForm(Strict):
     """A trace; program and feedback are read only in the views that show them."""
 
     statement: Text
-    thoughts: Annotated[list[Text], Field(min_length=1, max_length=MAX_THOUGHTS)]
+    thoughts: Annotated[list[Text], Field(min_length=1, max_length=MAX_THOUGHTS, fail_fast=True)]
     program: Text = ""
     feedback: FeedbackForm | None = None
 
@@ -116,7 +116,7 @@ class ScoreRequest(Strict):
         }
     )
 
-    traces: Annotated[list[TraceForm], Field(min_length=1, max_length=MAX_TRACES)]
+    traces: Annotated[list[TraceForm], Field(min_length=1, max_length=MAX_TRACES, fail_fast=True)]
     view: View | None = None
     aggregate: Aggregate = "min"
 
