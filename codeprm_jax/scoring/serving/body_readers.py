@@ -130,7 +130,9 @@ class _ReaderProcess:
     def start(self) -> None:
         """Starts it, if it does not run."""
         if self._process is not None:
-            return
+            if self._process.poll() is None:
+                return
+            self._end()
         # What it logs goes where this process logs; it ends with its input.
         process = subprocess.Popen(
             [sys.executable, "-m", "codeprm_jax.scoring.serving.body_readers"],

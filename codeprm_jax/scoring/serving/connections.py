@@ -16,7 +16,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 MAX_CONNECTIONS = 1024
 HEADER_SECONDS = 10.0  # for the request line and the headers
 READ_BYTES = 16_384  # of a connection, looked at together; the most that headers may have
-FREE_PIECES = 256  # in which a body may come, and
+FREE_PIECES = 64  # in which a body may come, and
 PIECE_BYTES = 64  # one more for each so many bytes
 TURN_SECONDS = 0.005  # for looking at what has come, before others run
 _URGENT = (b"GET /health ", b"GET /ready ")

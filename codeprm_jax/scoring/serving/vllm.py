@@ -43,7 +43,7 @@ class PoolingRequest(Strict):
     task: Literal["token_classify", "encode"] | None = None
     add_special_tokens: bool = True
     use_activation: Literal[True] | None = None
-    truncate_prompt_tokens: Literal[-1] | None = None
+    truncate_prompt_tokens: Annotated[int, Field(ge=-1, le=-1)] | None = None
     user: Text | None = None
     request_id: Annotated[str, Field(max_length=256)] | None = None
 
