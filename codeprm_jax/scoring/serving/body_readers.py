@@ -33,7 +33,7 @@ from codeprm_jax.scoring.serving.wire import RequestError, count_separators
 
 logger = logging.getLogger(__name__)
 
-SMALL_BODY = 65_536  # bytes
+SMALL_BODY = 131_072  # bytes
 SMALL_SEPARATORS = 4_096  # commas, brackets and braces
 READ_SECONDS = 20  # for a body, in the process
 MAX_GROWTH = 268_435_456  # bytes that the process may grow by before another takes its place

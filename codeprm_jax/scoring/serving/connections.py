@@ -73,32 +73,40 @@ class Connections:
 
 
 class Turns:
-    """What has come, in order; looked at until a turn is over, and again when others have run."""
+    """Looks at what has come until a turn is over; at the rest, in order, when others have run."""
 
     def __init__(self) -> None:
         self._waiting: deque[tuple[PunctualProtocol, bytes]] = deque()
+        self._end: float | None = None  # of this turn
 
-    def put(self, connection: PunctualProtocol, data: bytes) -> None:
-        """Takes what a connection has sent."""
-        if not self._waiting:
-            connection.loop.call_soon(self._look, connection.loop)
-        self._waiting.append((connection, data))
+    def take(self, connection: PunctualProtocol, data: bytes) -> bool:
+        """Looks at what a connection has sent; False if that has to wait."""
+        loop = connection.loop
+        if self._end is None:
+            self._end = loop.time() + TURN_SECONDS
+            loop.call_soon(self._next, loop)
+        if self._waiting or loop.time() > self._end:
+            self._waiting.append((connection, data))
+            return False
+        connection.look_at(data)
+        return True
 
-    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
-        end = loop.time() + TURN_SECONDS
-        while self._waiting:
-            if loop.time() > end:
-                loop.call_soon(self._look, loop)
-                break
+    def _next(self, loop: asyncio.AbstractEventLoop) -> None:
+        end = self._end = loop.time() + TURN_SECONDS
+        while self._waiting and loop.time() <= end:
             connection, data = self._waiting.popleft()
-            connection.look_at(data)
+            connection.late(data)
+        if self._waiting:
+            loop.call_soon(self._next, loop)
+        else:
+            self._end = None
 
 
 class PunctualProtocol(H11Protocol):
     """HTTP whose headers must come in time, and which makes room for others while it waits."""
 
     _deadline: asyncio.TimerHandle | None = None
-    _waiting = 0  # pieces of what it sent
+    _late = 0  # pieces of what it sent, not looked at yet
 
     def __init__(self, room: Connections, turns: Turns, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -124,25 +132,29 @@ class PunctualProtocol(H11Protocol):
         self._watch()
 
     def data_received(self, data: bytes) -> None:
-        """Waits for its turn, with no more than this of it in memory."""
+        """Has it looked at, in its turn; until then no more is read."""
         self._unset_keepalive_if_required()
-        if not self._waiting and data.startswith(_URGENT) and len(data) <= READ_BYTES:
+        if not self._late and data.startswith(_URGENT) and len(data) <= READ_BYTES:
             self.look_at(data)
             return
-        self.transport.pause_reading()
         for begin in range(0, len(data), READ_BYTES):
-            self._waiting += 1
-            self.turns.put(self, data[begin : begin + READ_BYTES])
+            if not self.turns.take(self, data[begin : begin + READ_BYTES]):
+                self._late += 1
+        if self._late and not self.transport.is_closing():
+            self.transport.pause_reading()
+
+    def late(self, data: bytes) -> None:
+        """Looks at what had to wait, and reads on if that was all."""
+        self._late -= 1
+        self.look_at(data)
+        if not self._late and not self.flow.read_paused and not self.transport.is_closing():
+            self.transport.resume_reading()
 
     def look_at(self, data: bytes) -> None:
         """Stops the clock when a request has begun; starts it if one has half begun."""
-        self._waiting = max(0, self._waiting - 1)
-        if self.transport.is_closing():
-            return
-        super().data_received(data)
-        self._watch()
-        if not self._waiting and not self.flow.read_paused and not self.transport.is_closing():
-            self.transport.resume_reading()
+        if not self.transport.is_closing():
+            super().data_received(data)
+            self._watch()
 
     def on_response_complete(self) -> None:
         """It waits again."""

@@ -294,13 +294,15 @@ class Heavy:
         time.sleep(0.02)
         self.seen += 1
 
+    late = look_at
+
 
 @pytest.fixture
 def crowd(live: LiveServer, protocol: tuple[Connections, Turns]) -> Iterator[Heavy]:
     loop = live.service.batcher._task.get_loop()  # type: ignore[union-attr]
     heavy: Any = Heavy(loop)
     for _ in range(50):
-        loop.call_soon_threadsafe(protocol[1].put, heavy, b"")
+        loop.call_soon_threadsafe(protocol[1].take, heavy, b"")
     yield heavy
     while heavy.seen < 50:
         time.sleep(0.05)
