@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import ipaddress
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 import uvicorn
@@ -25,13 +27,20 @@ from codeprm_jax.data.layout import View
 from codeprm_jax.files import InputError
 from codeprm_jax.scoring.aggregate import Aggregate
 from codeprm_jax.scoring.serving.app import create_app
-from codeprm_jax.scoring.serving.guard import PunctualProtocol
-from codeprm_jax.scoring.serving.service import MAX_REQUESTS, ServerConfig, Service
+from codeprm_jax.scoring.serving.connections import (
+    MAX_CONNECTIONS,
+    READ_BYTES,
+    Connections,
+    PunctualProtocol,
+    Turns,
+)
+from codeprm_jax.scoring.serving.service import ServerConfig, Service
 from codeprm_jax.scoring.serving.wire import TOKEN_VARIABLE
 
 logger = logging.getLogger(__name__)
 
 MIN_TOKEN = 16  # characters
+OWN_DESCRIPTORS = 256  # of files and pipes, beside those of connections
 
 
 def main(
@@ -98,7 +107,7 @@ def main(
         )
     app = create_app(lambda: engine.load(model, view=view), config)
     service: Service = app.state.service
-    server = _Server(uvicorn_config(app, config, log_level), service)
+    server = _Server(uvicorn_config(app, config, log_level, _connection_limit()), service)
     if log_level == "info":
         logging.getLogger("uvicorn").setLevel(logging.INFO)
     say(f"listening at {_address(listener)}; see /docs")
@@ -107,22 +116,25 @@ def main(
 
 
 def uvicorn_config(
-    app: FastAPI, config: ServerConfig, log_level: str = "warning"
+    app: FastAPI,
+    config: ServerConfig,
+    log_level: str = "warning",
+    connections: int = MAX_CONNECTIONS,
 ) -> uvicorn.Config:
     """How the HTTP server runs the application."""
+    protocol: Any = functools.partial(PunctualProtocol, Connections(connections), Turns())
     return uvicorn.Config(
         app,
-        http=PunctualProtocol,
+        http=protocol,
         ws="none",
         lifespan="on",
         log_config=None,
         log_level=log_level,
         server_header=False,
         proxy_headers=False,
-        limit_concurrency=2 * MAX_REQUESTS,  # of connections, the last resort
         timeout_keep_alive=30,
         timeout_graceful_shutdown=int(config.drain_seconds) + 5,
-        h11_max_incomplete_event_size=16_384,
+        h11_max_incomplete_event_size=READ_BYTES,
     )
 
 
@@ -192,6 +204,23 @@ def listen(host: str, port: int) -> socket.socket:
             f"cannot listen at {host}:{port} ({getattr(error, 'strerror', None) or error}); choose "
             "another --port or --host"
         ) from error
+
+
+def _connection_limit() -> int:
+    """Connections for which there are descriptors, MAX_CONNECTIONS where the system lets us."""
+    wanted = MAX_CONNECTIONS + OWN_DESCRIPTORS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft < wanted:
+        logger.warning(
+            "this process may open %d files only (ulimit -n), so that it serves fewer "
+            "than %d connections at once",
+            soft,
+            MAX_CONNECTIONS,
+        )
+    return max(1, min(MAX_CONNECTIONS, soft - OWN_DESCRIPTORS))
 
 
 def _is_loopback(listener: socket.socket) -> bool:

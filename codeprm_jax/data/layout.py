@@ -233,7 +233,8 @@ class Layout:
         """The examples of each input, one a view, or why one of them does not fit.
 
         Every distinct text is tokenised once, whatever it occurs in, and remembered for later
-        calls: a search gives the same statements and thoughts again and again.
+        calls: a search gives the same statements and thoughts again and again. Those of an input
+        whose thoughts have too many bytes for the limit are not tokenised at all.
 
         Raises InputError if the model was not trained to read a view.
         """
@@ -242,9 +243,15 @@ class Layout:
                 f"the model was not trained to read the view {', '.join(map(repr, unknown))}; it "
                 f"reads {', '.join(self.config.views)}"
             )
-        texts = dict.fromkeys(text for item in inputs for v in views for text in _texts(item, v))
+        fewest = [self._fewest_tokens(item) for item in inputs]
+        limit = self.config.max_tokens
+        readable = [item for item, tokens in zip(inputs, fewest, strict=True) if tokens <= limit]
+        texts = dict.fromkeys(text for item in readable for v in views for text in _texts(item, v))
         ids = self._encode(texts)
-        return [self._lay_out_one(item, views, ids) for item in inputs]
+        return [
+            self._lay_out_one(item, views, ids) if tokens <= limit else self._too_long(tokens)
+            for item, tokens in zip(inputs, fewest, strict=True)
+        ]
 
     def forget(self) -> None:
         """Forgets the ids of the texts that it has seen; results are the same, only slower."""
@@ -317,15 +324,21 @@ class Layout:
                 keep = max(len(pieces[index]) - excess, min(MIN_PIECE_TOKENS, len(pieces[index])))
                 pieces[index] = self._cut(pieces[index], keep)
         if sum(map(len, pieces)) > room:
-            needed = fixed + sum(map(len, pieces))
-            raise ExampleTooLongError(
-                f"an example needs {needed} tokens for its thoughts and step tags and what must "
-                f"stand beside them, the limit is {self.config.max_tokens}; "
-                "train with a larger data.row_tokens or shorten the thoughts",
-                needed,
-                self.config.max_tokens,
-            )
+            raise self._too_long(fixed + sum(map(len, pieces)))
         return pieces
+
+    def _fewest_tokens(self, item: StepInput) -> int:
+        """What thoughts and tags need at least, by their bytes and number."""
+        return self.tokenizer.fewest_tokens(*item.thoughts) + len(item.thoughts)
+
+    def _too_long(self, needed: int) -> ExampleTooLongError:
+        return ExampleTooLongError(
+            f"an example needs {needed} tokens or more for its thoughts and step tags and what "
+            f"must stand beside them, the limit is {self.config.max_tokens}; "
+            "train with a larger data.row_tokens or shorten the thoughts",
+            needed,
+            self.config.max_tokens,
+        )
 
     def _cut(self, ids: list[int], limit: int) -> list[int]:
         """At most `limit` ids: the start and the end, an ellipsis for the middle."""

@@ -6,6 +6,8 @@ always encoded as plain text: a program that spells out a special token cannot p
 
 from __future__ import annotations
 
+import functools
+import json
 import os
 import shutil
 from collections.abc import Iterable, Sequence
@@ -55,10 +57,25 @@ class Tokenizer:
         self._plain = tokenizers.Tokenizer.from_str(self.backend.to_str())
         self._plain.encode_special_tokens = True
 
-    @property
+    @functools.cached_property
     def vocab_size(self) -> int:
         """One more than the largest id."""
         return max(self.backend.get_vocab(with_added_tokens=True).values()) + 1
+
+    @functools.cached_property
+    def _token_bytes(self) -> int:
+        """Bytes of text that one token can stand for; 0 if an unknown word of any length is one."""
+        model = json.loads(self.backend.to_str())["model"]
+        unknown = model.get("unk_token") is not None or model.get("unk_id") is not None
+        if unknown and not model.get("byte_fallback"):
+            return 0
+        return max(len(t.encode()) for t in self.backend.get_vocab(with_added_tokens=True))
+
+    def fewest_tokens(self, *texts: str) -> int:
+        """The texts have this many tokens or more, by their bytes alone; nothing is tokenised."""
+        if not self._token_bytes:
+            return 0
+        return sum(len(t.encode("utf-8", "surrogatepass")) for t in texts) // self._token_bytes
 
     @property
     def fingerprint(self) -> int:
@@ -71,9 +88,14 @@ class Tokenizer:
         encoded = self._plain.encode_batch_fast(list(texts), add_special_tokens=False)
         return [e.ids for e in encoded]
 
+    def encode_marked(self, text: str, add_special_tokens: bool = False) -> list[int]:
+        """Ids of a text that is laid out already: special tokens in it are recognised."""
+        (encoded,) = self.backend.encode_batch_fast([text], add_special_tokens=add_special_tokens)
+        return encoded.ids
+
     def encode_marker(self, text: str) -> list[int]:
         """Ids of our own text, special tokens in it recognised."""
-        return self.backend.encode(text, add_special_tokens=False).ids
+        return self.encode_marked(text)
 
     def token_id(self, text: str, what: str) -> int:
         """The id of one token, by its text or as it is written in the vocabulary.

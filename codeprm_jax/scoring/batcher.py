@@ -167,6 +167,18 @@ class Batcher:
         """Whether it still makes batches."""
         return self._task is not None and not self._task.done()
 
+    def admit(self, client: str = "", wait: bool = False) -> None:
+        """Raises QueueFullError (unless `wait`) or BatcherClosedError if a call would do so now."""
+        if self._closing:
+            raise BatcherClosedError("the scorer is shutting down and takes no more requests")
+        if not wait and self._is_full(self._clients.get(client) or _Client()):
+            self.statistics.refused_calls += 1
+            raise QueueFullError(
+                f"{self.queued_tokens} tokens are waiting to be scored, the limit is "
+                f"{self.max_queue_tokens}; try again later",
+                self.seconds_queued,
+            )
+
     async def score_each(
         self,
         inputs: Sequence[StepInput],
@@ -191,9 +203,12 @@ class Batcher:
 
         async def lay_out(part: Sequence[StepInput]) -> Sequence[Example | InputError]:
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._layout, self._lay_out, part, view)
+            lay_out_each = self.scorer.lay_out_each
+            return await loop.run_in_executor(
+                self._layout, lay_out_safely, lay_out_each, part, view
+            )
 
-        return await self._submit(list(_slices(inputs)), lay_out, client, wait)
+        return await self._submit(list(slices(inputs)), lay_out, client, wait)
 
     async def score_examples(
         self, examples: Sequence[Example], client: str = "", wait: bool = True
@@ -233,33 +248,24 @@ class Batcher:
 
     async def _submit(
         self,
-        slices: Sequence[Sequence[T]],
+        parts: Sequence[Sequence[T]],
         lay_out: Callable[[Sequence[T]], Awaitable[Sequence[Example | InputError]]],
         name: str,
         wait: bool,
     ) -> list[Result]:
-        if self._closing:
-            raise BatcherClosedError("the scorer is shutting down and takes no more requests")
-        if not self.alive:
+        if not self.alive and not self._closing:
             raise RuntimeError("a Batcher scores inside `async with` only")
-        client = self._clients.get(name) or _Client()
-        if not wait and self._is_full(client):
-            self.statistics.refused_calls += 1
-            raise QueueFullError(
-                f"{self.queued_tokens} tokens are waiting to be scored, the limit is "
-                f"{self.max_queue_tokens}; try again later",
-                self.seconds_queued,
-            )
-        self._clients[name] = client
+        self.admit(name, wait)
+        client = self._clients.setdefault(name, _Client())
         client.users += 1
-        count = sum(map(len, slices))
+        count = sum(map(len, parts))
         call = _Call([None] * count, asyncio.get_running_loop().create_future(), missing=count)
         self._calls.add(call)
         self._idle.clear()
         try:
             async with client.order:
                 index = 0
-                for part in slices:
+                for part in parts:
                     for found in await lay_out(part):
                         if isinstance(found, Example):
                             await self._enqueue(client, call, index, found)
@@ -385,20 +391,6 @@ class Batcher:
                 self._drop(client, call)
         return batch
 
-    def _lay_out(
-        self, inputs: Sequence[StepInput], view: View | None
-    ) -> Sequence[Example | InputError]:
-        """In the layout thread. Inputs of which one fails are laid out one by one."""
-        try:
-            return self.scorer.lay_out_each(inputs, view)
-        except InputError:  # the view, for all of them
-            raise
-        except Exception as error:
-            if len(inputs) > 1:
-                return [found for item in inputs for found in self._lay_out([item], view)]
-            logger.exception("a trace of %d thoughts cannot be laid out", len(inputs[0].thoughts))
-            return [UnscorableError(f"this trace cannot be read: {type(error).__name__}")]
-
     def _score(self, examples: Sequence[Example]) -> list[Result]:
         """In the scoring thread. A batch that fails is halved until only the guilty fail."""
         try:
@@ -416,7 +408,27 @@ class Batcher:
             return [UnscorableError(f"this trace cannot be scored: {type(error).__name__}")]
 
 
-def _slices(inputs: Sequence[StepInput]) -> Iterator[list[StepInput]]:
+def lay_out_safely(
+    lay_out_each: Callable[[Sequence[StepInput], View | None], Sequence[Example | InputError]],
+    inputs: Sequence[StepInput],
+    view: View | None,
+) -> Sequence[Example | InputError]:
+    """Each input's example. If one fails with an error that nobody foresaw, only that one has none.
+
+    Raises InputError on a view that the model was not trained to read.
+    """
+    try:
+        return lay_out_each(inputs, view)
+    except InputError:  # the view, for all of them
+        raise
+    except Exception as error:
+        if len(inputs) > 1:
+            return [found for i in inputs for found in lay_out_safely(lay_out_each, [i], view)]
+        logger.exception("a trace of %d thoughts cannot be laid out", len(inputs[0].thoughts))
+        return [UnscorableError(f"this trace cannot be read: {type(error).__name__}")]
+
+
+def slices(inputs: Sequence[StepInput]) -> Iterator[list[StepInput]]:
     """Runs of inputs that are laid out in one go; one, perhaps empty, at least."""
     part: list[StepInput] = []
     characters = 0

@@ -4,31 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Sequence
 from importlib import resources
 from typing import Any
 
 import numpy as np
 from fastapi import APIRouter, FastAPI, HTTPException, Request
-from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse, PlainTextResponse, Response
 from fastapi.routing import APIRoute
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from codeprm_jax import __version__
+from codeprm_jax.data.layout import Example
 from codeprm_jax.files import InputError
 from codeprm_jax.scoring.batcher import BatcherClosedError, QueueFullError
 from codeprm_jax.scoring.engine import StepScorer
 from codeprm_jax.scoring.scorer import StepScores
 from codeprm_jax.scoring.serving.guard import ErrorAnswer, Guard, busy
 from codeprm_jax.scoring.serving.metrics import Measured, ServerMetrics
-from codeprm_jax.scoring.serving.openapi import describe
+from codeprm_jax.scoring.serving.openapi import body_of, describe
 from codeprm_jax.scoring.serving.openrlhf import (
     RewardRequest,
     RewardResponse,
-    read_query,
     reward_response,
 )
 from codeprm_jax.scoring.serving.service import ServerConfig, Service
@@ -36,21 +36,20 @@ from codeprm_jax.scoring.serving.vllm import (
     PoolingRequest,
     PoolingResponse,
     pooling_response,
-    read_inputs,
 )
 from codeprm_jax.scoring.serving.wire import (
     ErrorResponse,
     ModelCard,
     ModelList,
+    RequestError,
     ScoreRequest,
     ScoreResponse,
     Status,
     error_detail,
-    parse_json,
     scored_trace,
 )
 
-LARGE_BODY = 65_536  # bytes, above which JSON is read in a thread
+FEW = 1024  # results and scores, above which an answer is written in a thread
 _ASSETS = ("swagger-ui-bundle.js", "swagger-ui.css", "favicon-32x32.png")
 
 _READING: dict[int | str, dict[str, Any]] = {
@@ -72,33 +71,6 @@ _WRITING: dict[int | str, dict[str, Any]] = {
     **_READING,
 }
 _SCORING = {k: v for k, v in _WRITING.items() if k != 404}
-
-
-class _StrictRequest(Request):
-    """A request whose JSON is read by `parse_json`."""
-
-    async def json(self) -> Any:
-        """The body. Raises HTTPException with the reason."""
-        body = await self.body()
-        try:
-            if len(body) > LARGE_BODY:
-                return await asyncio.to_thread(parse_json, body)
-            return parse_json(body)
-        except InputError as error:
-            raise HTTPException(400, str(error)) from error
-
-
-class _StrictRoute(APIRoute):
-    """A route that reads its body strictly."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """The handler."""
-        handler = super().get_route_handler()
-
-        async def strict(request: Request) -> Response:
-            return await handler(_StrictRequest(request.scope, request.receive))
-
-        return strict
 
 
 def create_app(load: Callable[[], StepScorer], config: ServerConfig) -> FastAPI:
@@ -140,52 +112,92 @@ def create_app(load: Callable[[], StepScorer], config: ServerConfig) -> FastAPI:
 
 
 def _scoring_routes(service: Service) -> APIRouter:
-    router = APIRouter(route_class=_StrictRoute, tags=["scores"])
+    router = APIRouter(tags=["scores"])
 
-    @router.post("/v1/score", summary="Step scores", responses=_SCORING)
-    async def score(body: ScoreRequest, request: Request) -> ScoreResponse:
+    @router.post(
+        "/v1/score",
+        summary="Step scores",
+        responses=_SCORING,
+        response_model=ScoreResponse,
+        openapi_extra=body_of(ScoreRequest),
+    )
+    async def score(request: Request) -> Response:
         """Step scores and their aggregate for each trace; one that has none says why."""
-        scorer = service.scorer
-        inputs = [trace.step_input() for trace in body.traces]
-        results = await service.batcher.score_each(inputs, _client(request), body.view, wait=False)
-        return ScoreResponse(
-            model=scorer.fingerprint,
-            view=body.view or scorer.view,
-            aggregate=body.aggregate,
-            results=[scored_trace(found, body.aggregate) for found in results],
+        options, results = await _score(service, request)
+        how = options["aggregate"]
+        return await _written(
+            results,
+            lambda: ScoreResponse(
+                model=service.scorer.fingerprint,
+                view=options["view"],
+                aggregate=how,
+                results=[scored_trace(found, how) for found in results],
+            ),
         )
 
-    @router.post("/pooling", summary="vLLM's form", responses=_WRITING)
-    async def pooling(body: PoolingRequest, request: Request) -> PoolingResponse:
+    @router.post(
+        "/pooling",
+        summary="vLLM's form",
+        responses=_WRITING,
+        response_model=PoolingResponse,
+        openapi_extra=body_of(PoolingRequest),
+    )
+    async def pooling(request: Request) -> Response:
         """[p_bad, p_good] at each step tag of each input, in vLLM's form."""
-        scorer = service.scorer
-        if body.model not in (None, service.config.name, scorer.fingerprint):
-            raise HTTPException(404, f"this server has the model {service.config.name!r} only")
-        examples = await asyncio.to_thread(read_inputs, body, scorer.layout)
-        tagged = [example for example in examples if len(example.tag_positions)]
-        found = await service.batcher.score_examples(tagged, _client(request), wait=False)
+        options, results = await _score(service, request)
         scored = []
-        for result in found:
+        for result in results:
             if isinstance(result, InputError):
                 raise result
             scored.append(result)
-        left = iter(scored)
-        none = StepScores(np.zeros(0, np.float32), 0)
-        results = [next(left) if len(e.tag_positions) else none for e in examples]
-        return pooling_response(body, service.config.name, examples, results)
+        name = service.config.name
+        return await _written(results, lambda: pooling_response(scored, name, **options))
 
-    @router.post("/get_reward", summary="OpenRLHF's form", responses=_SCORING)
-    async def get_reward(body: RewardRequest, request: Request) -> RewardResponse:
+    @router.post(
+        "/get_reward",
+        summary="OpenRLHF's form",
+        responses=_SCORING,
+        response_model=RewardResponse,
+        openapi_extra=body_of(RewardRequest),
+    )
+    async def get_reward(request: Request) -> Response:
         """One reward for each query, in OpenRLHF's form; one without scores gets 0."""
-        tag = service.scorer.layout.config.step_tag
-        traces = [read_query(q, p, tag) for q, p in zip(body.query, body.prompts, strict=True)]
-        inputs = [trace for trace in traces if not isinstance(trace, InputError)]
-        found = await service.batcher.score_each(inputs, _client(request), wait=False)
-        left = iter(found)
-        results = [t if isinstance(t, InputError) else next(left) for t in traces]
-        return reward_response(results, service.config.aggregate)
+        _, results = await _score(service, request)
+        return await _written(results, lambda: reward_response(results, service.config.aggregate))
 
     return router
+
+
+async def _score(
+    service: Service, request: Request
+) -> tuple[dict[str, Any], list[StepScores | InputError]]:
+    """A request's options, and one result for each of its inputs; without tags it has no scores."""
+    client, batcher = _client(request), service.batcher
+    batcher.admit(client)  # before any work on it
+    reading = await service.readers.read(request.url.path, await request.body(), client)
+    wanted = [e for e in reading.examples if isinstance(e, Example) and len(e.tag_positions)]
+    scored = iter(await batcher.score_examples(wanted, client))
+    results: list[StepScores | InputError] = []
+    for found in reading.examples:
+        if isinstance(found, InputError):
+            results.append(found)
+        elif len(found.tag_positions):
+            results.append(next(scored))
+        else:
+            results.append(StepScores(np.zeros(0, np.float32), found.length))
+    return reading.options, results
+
+
+async def _written(
+    results: Sequence[StepScores | InputError], answer: Callable[[], BaseModel]
+) -> Response:
+    """The answer's JSON; one with many scores is written in a thread."""
+
+    def write() -> Response:
+        return Response(answer().model_dump_json(), media_type="application/json")
+
+    steps = sum(len(found.scores) for found in results if isinstance(found, StepScores))
+    return write() if len(results) + steps <= FEW else await asyncio.to_thread(write)
 
 
 def _status_routes(service: Service, metrics: ServerMetrics) -> APIRouter:
@@ -278,15 +290,9 @@ def _handle_errors(app: FastAPI) -> None:
         kind = kinds.get(error.status_code, "error")
         return ErrorAnswer(error.status_code, kind, str(error.detail), error.headers)
 
-    @app.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> Response:
-        found = [
-            ".".join(str(part)[:100] for part in e["loc"]) + ": " + e["msg"]
-            for e in error.errors()[:5]
-        ]
-        # What the description cannot say: that lists have one length, how long all texts may be.
-        beyond = all(e["type"] == "value_error" for e in error.errors())
-        return ErrorAnswer(409 if beyond else 422, "invalid_request", "; ".join(found))
+    @app.exception_handler(RequestError)
+    async def turned_down(_: Request, error: RequestError) -> Response:
+        return ErrorAnswer(error.status, error.kind, str(error), None, **error.details)
 
     @app.exception_handler(InputError)
     async def refused(_: Request, error: InputError) -> Response:

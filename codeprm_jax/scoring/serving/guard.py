@@ -7,17 +7,16 @@ bounds the time of an answer, and cancels the work for a client that has gone.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hmac
 import json
 import logging
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections import Counter
+from collections.abc import Iterator, Mapping
 
-import h11
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from codeprm_jax.scoring.serving.service import MAX_BODY_MEMORY, MAX_REQUESTS, Service
 
@@ -25,7 +24,6 @@ logger = logging.getLogger(__name__)
 
 OPEN_PATHS = {"/health", "/ready"}
 DISCARDED_BODIES = 16  # times the limit: a body too large is read so far, to be answered politely
-HEADER_SECONDS = 10.0  # for the request line and the headers
 
 
 class ErrorAnswer(Response):
@@ -59,12 +57,24 @@ def busy(message: str, seconds: float, kind: str = "overloaded") -> ErrorAnswer:
     return ErrorAnswer(503, kind, message, after)
 
 
+class _Body:
+    """The body of a request, as far as it has come."""
+
+    def __init__(self, timeout: asyncio.Timeout) -> None:
+        self.data = bytearray()
+        self.held = 0  # bytes for which it is counted
+        self.timeout = timeout
+        self.crowded = False  # its memory went to others
+
+
 class Guard:
     """ASGI middleware; see the module."""
 
     def __init__(self, app: ASGIApp, service: Service) -> None:
         self.app, self.service, self.config = app, service, service.config
-        self.requests = self.body_bytes = 0  # in progress
+        self.requests: Counter[str] = Counter()  # in progress, their bodies read, by address
+        self.body_bytes = 0  # of all requests
+        self.coming: dict[_Body, None] = {}  # bodies that are not complete, the oldest first
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request, or lets it pass."""
@@ -78,20 +88,26 @@ class Guard:
             started = True
             await send(message)
 
-        held = 0
-        self.requests += 1
+        body: _Body | None = None
         try:
             headers = dict(scope["headers"])
-            self._admit(scope["path"], headers)
-            body = bytearray()
-            async with asyncio.timeout(self.config.body_seconds):
+            self._admit(scope, headers)
+            async with asyncio.timeout(self.config.body_seconds) as timeout:
+                body = _Body(timeout)
+                self.coming[body] = None
                 if not await self._read(scope["method"], headers, receive, body):
                     return
-            held = len(body)
-            await self._answer(scope, bytes(body), receive, tracked)
+            del self.coming[body]
+            content, body.data = bytes(body.data), bytearray()
+            with self._working(scope):
+                await self._answer(scope, content, receive, tracked)
         except TimeoutError:
-            text = f"the body did not come within {self.config.body_seconds:g} s"
-            await ErrorAnswer(408, "timeout", text, {"Connection": "close"})(scope, receive, send)
+            answer = busy("too many large requests are in progress", 1)
+            if body is None or not body.crowded:
+                text = f"the body did not come within {self.config.body_seconds:g} s"
+                answer = ErrorAnswer(408, "timeout", text)
+            answer.headers["Connection"] = "close"
+            await answer(scope, receive, send)
         except _RefusedError as refused:
             if not started:
                 await refused.answer(scope, receive, send)
@@ -101,24 +117,26 @@ class Guard:
                 text = f"{type(error).__name__}; the server's log says more"
                 await ErrorAnswer(500, "internal", text)(scope, receive, send)
         finally:
-            self.requests -= 1
-            self.body_bytes -= held
+            if body is not None:
+                self._drop(body)
 
-    def _admit(self, path: str, headers: Mapping[bytes, bytes]) -> None:
-        if path in OPEN_PATHS:
+    def _admit(self, scope: Scope, headers: Mapping[bytes, bytes]) -> None:
+        if b"transfer-encoding" in headers and (
+            b"content-length" in headers or scope["http_version"] == "1.0"
+        ):
+            text = "send either Content-Length or, in HTTP/1.1, Transfer-Encoding, not both"
+            raise _RefusedError(ErrorAnswer(400, "framing", text, {"Connection": "close"}))
+        if scope["path"] in OPEN_PATHS or self.config.token is None:
             return
-        if self.config.token is not None:
-            scheme, _, given = headers.get(b"authorization", b"").partition(b" ")
-            right = hmac.compare_digest(given.strip(), self.config.token.encode())
-            if not right or scheme.lower() != b"bearer":
-                text = "a valid bearer token is needed: Authorization: Bearer TOKEN"
-                answer = ErrorAnswer(401, "unauthorized", text, {"WWW-Authenticate": "Bearer"})
-                raise _RefusedError(answer)
-        if self.requests > MAX_REQUESTS:
-            raise _RefusedError(busy(f"{MAX_REQUESTS} requests are in progress", 1))
+        scheme, _, given = headers.get(b"authorization", b"").partition(b" ")
+        right = hmac.compare_digest(given.strip(), self.config.token.encode())
+        if not right or scheme.lower() != b"bearer":
+            text = "a valid bearer token is needed: Authorization: Bearer TOKEN"
+            answer = ErrorAnswer(401, "unauthorized", text, {"WWW-Authenticate": "Bearer"})
+            raise _RefusedError(answer)
 
     async def _read(
-        self, method: str, headers: Mapping[bytes, bytes], receive: Receive, body: bytearray
+        self, method: str, headers: Mapping[bytes, bytes], receive: Receive, body: _Body
     ) -> bool:
         """Reads the body; False if the client went away. Raises _RefusedError."""
         limit = self.config.max_body_bytes
@@ -126,7 +144,6 @@ class Guard:
         large = declared.isdigit() and (len(declared) > 18 or int(declared) > limit)
         seen, polite = 0, b"expect" not in headers
         more = not (large and not polite)
-        crowded = False
         while more:
             message = await receive()
             if message["type"] == "http.disconnect":
@@ -134,23 +151,60 @@ class Guard:
             chunk = message.get("body", b"")
             seen += len(chunk)
             large = large or seen > limit
-            crowded = crowded or self.body_bytes + seen > MAX_BODY_MEMORY
-            if large or crowded:
-                body.clear()
-            else:
-                body += chunk
+            if large:
+                self._drop(body)
+            elif not body.crowded:
+                self._take(body, chunk)
             more = message.get("more_body", False) and seen <= DISCARDED_BODIES * limit
         if large:
             text = f"the body is larger than {limit} bytes; send fewer traces at once"
             raise _RefusedError(ErrorAnswer(413, "too_large", text, {"Connection": "close"}))
-        if crowded:
+        if body.crowded:
             raise _RefusedError(busy("too many large requests are in progress", 1))
-        self.body_bytes += len(body)
         kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
         if method == "POST" and kind != b"application/json":
             text = "send JSON, with the header Content-Type: application/json"
             raise _RefusedError(ErrorAnswer(415, "media_type", text))
         return True
+
+    def _take(self, body: _Body, chunk: bytes) -> None:
+        """Keeps a part of a body. Where there is no room, the body gives way that began first."""
+        body.data += chunk
+        body.held += len(chunk)
+        self.body_bytes += len(chunk)
+        while self.body_bytes > MAX_BODY_MEMORY:
+            oldest = next(iter(self.coming))
+            self._drop(oldest)
+            oldest.crowded = True
+            if oldest is body:
+                break
+            oldest.timeout.reschedule(asyncio.get_running_loop().time())
+
+    def _drop(self, body: _Body) -> None:
+        self.coming.pop(body, None)
+        self.body_bytes -= body.held
+        body.held = 0
+        body.data = bytearray()
+
+    @contextlib.contextmanager
+    def _working(self, scope: Scope) -> Iterator[None]:
+        """Counts a request. Above the limit only an address with less than its share may begin one.
+
+        Raises _RefusedError.
+        """
+        address = scope["client"][0] if scope["client"] else ""
+        total = self.requests.total()
+        if scope["path"] not in OPEN_PATHS and total >= MAX_REQUESTS:
+            share = MAX_REQUESTS / len(self.requests.keys() | {address})
+            if self.requests[address] >= share or total >= 2 * MAX_REQUESTS:
+                raise _RefusedError(busy(f"{total} requests are in progress", 1))
+        self.requests[address] += 1
+        try:
+            yield
+        finally:
+            self.requests[address] -= 1
+            if not self.requests[address]:
+                del self.requests[address]
 
     async def _answer(self, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
         """Runs the handler until it is done, out of time, or of no use to anyone."""
@@ -185,33 +239,3 @@ class Guard:
             for task in (gone, work):
                 task.cancel()
             await asyncio.wait({gone, work})
-
-
-class PunctualProtocol(H11Protocol):
-    """HTTP whose headers must come in time: a connection that says nothing is closed."""
-
-    _deadline: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: Any) -> None:
-        """Starts the clock."""
-        super().connection_made(transport)
-        self._watch()
-
-    def data_received(self, data: bytes) -> None:
-        """Stops the clock when a request has begun; starts it if one has half begun."""
-        super().data_received(data)
-        self._watch()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Stops the clock."""
-        super().connection_lost(exc)
-        if self._deadline is not None:
-            self._deadline.cancel()
-
-    def _watch(self) -> None:
-        waiting = self.conn.their_state is h11.IDLE and not self.transport.is_closing()
-        if waiting and self._deadline is None:
-            self._deadline = self.loop.call_later(HEADER_SECONDS, self.transport.close)
-        elif not waiting and self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None

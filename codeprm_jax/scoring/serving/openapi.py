@@ -6,8 +6,21 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from codeprm_jax.scoring.serving.guard import OPEN_PATHS
+from codeprm_jax.scoring.serving.openrlhf import RewardRequest
+from codeprm_jax.scoring.serving.vllm import PoolingRequest
+from codeprm_jax.scoring.serving.wire import ScoreRequest
+
+_COMPONENTS = "#/components/schemas/"
+
+
+def body_of(form: type[BaseModel]) -> dict[str, Any]:
+    """What an operation says of itself whose body has this form."""
+    schema = {"$ref": _COMPONENTS + form.__name__}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
 def describe(app: FastAPI, secured: bool) -> dict[str, Any]:
@@ -24,6 +37,11 @@ def describe(app: FastAPI, secured: bool) -> dict[str, Any]:
             description=app.description,
             routes=app.routes,
         )
+        # Bodies are read by no handler, so that they are described apart.
+        mode: JsonSchemaMode = "validation"
+        forms = [(form, mode) for form in (ScoreRequest, PoolingRequest, RewardRequest)]
+        _, bodies = models_json_schema(forms, ref_template=_COMPONENTS + "{model}")
+        found["components"]["schemas"] |= bodies["$defs"]
         schema = _as_3_0(found)
         if secured:
             schemes = {"bearer": {"type": "http", "scheme": "bearer"}}

@@ -22,7 +22,7 @@ from codeprm_jax.scoring.serving.wire import MAX_THOUGHTS, MAX_TRACES, Strict, T
 
 REFUSED_REWARD = 0.0  # the lowest that there is: what cannot be scored must not be worth writing
 
-_Texts = Annotated[list[Text], Field(min_length=1, max_length=MAX_TRACES)]
+_Texts = Annotated[list[Text], Field(min_length=1, max_length=MAX_TRACES, fail_fast=True)]
 _FENCE = re.compile(r"^```[^\n`]*\n(.*?)(?:^```[ \t]*$|\Z)", re.DOTALL | re.MULTILINE)
 _STEP = re.compile(
     r"^[ \t]*(?:#+[ \t]*|\*\*)?Step[ \t]+\d+[ \t]*[:.)]", re.IGNORECASE | re.MULTILINE
@@ -89,9 +89,10 @@ def split_response(response: str, step_tag: str) -> tuple[tuple[str, ...], str]:
     Thoughts are stripped, empty ones dropped. Special tokens such as <|im_end|> at the end are no
     part of it.
     """
-    response = response.rstrip()
-    while special := _END.search(response, max(0, len(response) - 44)):
-        response = response[: special.start()].rstrip()
+    end = _end_of_text(response, len(response))
+    while special := _END.search(response, max(0, end - 44), end):
+        end = _end_of_text(response, special.start())
+    response = response[:end]
     program = ""
     for block in _FENCE.finditer(response):
         program = block.group(1)
@@ -104,6 +105,13 @@ def split_response(response: str, step_tag: str) -> tuple[tuple[str, ...], str]:
     else:
         pieces = _BLANK.split(text)
     return tuple(stripped for piece in pieces if (stripped := piece.strip())), program
+
+
+def _end_of_text(text: str, end: int) -> int:
+    """Where text[:end] ends without the space behind it."""
+    while end and text[end - 1].isspace():
+        end -= 1
+    return end
 
 
 def reward_response(results: Sequence[StepScores | InputError], how: Aggregate) -> RewardResponse:

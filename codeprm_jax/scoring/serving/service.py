@@ -15,11 +15,13 @@ from codeprm_jax.files import InputError
 from codeprm_jax.scoring.aggregate import Aggregate
 from codeprm_jax.scoring.batcher import Batcher, BatcherClosedError
 from codeprm_jax.scoring.engine import StepScorer
+from codeprm_jax.scoring.serving.body_readers import BodyReaders
+from codeprm_jax.scoring.serving.reading import RequestReader
 
 logger = logging.getLogger(__name__)
 
-MAX_REQUESTS = 512  # in progress
-MAX_BODY_MEMORY = 268_435_456  # bytes of all bodies in progress
+MAX_REQUESTS = 512  # in progress, their bodies read; twice that if many addresses share them
+MAX_BODY_MEMORY = 134_217_728  # bytes of all bodies in progress
 
 Phase = Literal["loading", "ready", "draining", "failed"]
 
@@ -84,6 +86,7 @@ class Service:
         self._load, self._on_batch = load, on_batch
         self._scorer: StepScorer | None = None
         self._batcher: Batcher | None = None
+        self._readers: BodyReaders | None = None
         self._loading: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, "loading")
         self.stuck = False
@@ -101,6 +104,13 @@ class Service:
         if self._batcher is None:
             raise BatcherClosedError("the model is not loaded yet")
         return self._batcher
+
+    @property
+    def readers(self) -> BodyReaders:
+        """What reads bodies, once the model is there. Raises BatcherClosedError before."""
+        if self._readers is None:
+            raise BatcherClosedError("the model is not loaded yet")
+        return self._readers
 
     @property
     def healthy(self) -> bool:
@@ -137,6 +147,8 @@ class Service:
             if not await self._batcher.close(seconds):
                 logger.warning("stopped before all requests were answered")
                 self.stuck = True
+        if self._readers is not None:
+            self._readers.close()
 
     async def _start(self) -> None:
         loop = asyncio.get_running_loop()
@@ -161,7 +173,11 @@ class Service:
 
     def _make(self) -> StepScorer:
         scorer = self._load()
+        names = (self.config.name, scorer.fingerprint)
+        readers = BodyReaders(RequestReader(scorer.layout, scorer.view, names))
         if self.config.warm_up:
+            readers.start()
             programs = scorer.warm_up()
             logger.info("%d programs compiled", programs)
+        self._readers = readers
         return scorer

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Literal
 
 import numpy as np
@@ -23,7 +23,7 @@ from codeprm_jax.scoring.serving.wire import MAX_CHARACTERS, MAX_TRACES, Strict,
 
 Ids = Annotated[
     list[Annotated[int, Field(ge=0, le=2**31 - 1)]],
-    Field(min_length=1, max_length=MAX_CHARACTERS),
+    Field(min_length=1, max_length=MAX_CHARACTERS, fail_fast=True),
 ]
 
 
@@ -34,16 +34,16 @@ class PoolingRequest(Strict):
 
     input: (
         Text
-        | Annotated[list[Text], Field(min_length=1, max_length=MAX_TRACES)]
+        | Annotated[list[Text], Field(min_length=1, max_length=MAX_TRACES, fail_fast=True)]
         | Ids
-        | Annotated[list[Ids], Field(min_length=1, max_length=MAX_TRACES)]
+        | Annotated[list[Ids], Field(min_length=1, max_length=MAX_TRACES, fail_fast=True)]
     )
     model: Text | None = None
     encoding_format: Literal["float", "base64"] = "float"
     task: Literal["token_classify", "encode"] | None = None
     add_special_tokens: bool = True
     use_activation: Literal[True] | None = None
-    truncate_prompt_tokens: Literal[-1] | None = None
+    truncate_prompt_tokens: Annotated[int, Field(ge=-1, le=-1)] | None = None
     user: Text | None = None
     request_id: Annotated[str, Field(max_length=256)] | None = None
 
@@ -78,53 +78,62 @@ class PoolingResponse(BaseModel):
 def read_inputs(request: PoolingRequest, layout: Layout) -> list[Example]:
     """The example of each input: its ids, and where the step tag stands among them.
 
+    A text that has too many bytes for the limit is not tokenised, and nothing after the first input
+    that is too long.
+
     Raises:
       InputError: an id that is none of the vocabulary's.
       ExampleTooLongError: an input that exceeds the model's limit.
     """
-    given = request.input
-    texts = [given] if isinstance(given, str) else [t for t in given if isinstance(t, str)]
-    if texts:
-        encode = layout.tokenizer.backend.encode_batch
-        found = encode(texts, add_special_tokens=request.add_special_tokens)
-        sequences: Sequence[Sequence[int]] = [e.ids for e in found]
-    else:
-        lists = [ids for ids in given if isinstance(ids, list)]
-        sequences = lists or [[i for i in given if isinstance(i, int)]]
-    limit, vocabulary = layout.config.max_tokens, layout.tokenizer.vocab_size
+    tokenizer, limit = layout.tokenizer, layout.config.max_tokens
     examples = []
-    for number, ids in enumerate(sequences):
-        if len(ids) > limit:
-            message = f"input {number} has {len(ids)} tokens, the limit is {limit}"
-            raise ExampleTooLongError(message, len(ids), limit)
-        if ids and max(ids) >= vocabulary:
+    for number, given in enumerate(_inputs(request)):
+        ids: Sequence[int] = []
+        if not isinstance(given, str):
+            ids, tokens = given, len(given)
+        elif (tokens := tokenizer.fewest_tokens(given)) <= limit:
+            ids = tokenizer.encode_marked(given, request.add_special_tokens)
+            tokens = len(ids)
+        if tokens > limit:
+            message = f"input {number} has {tokens} tokens or more, the limit is {limit}"
+            raise ExampleTooLongError(message, tokens, limit)
+        if ids and max(ids) >= tokenizer.vocab_size:
             raise InputError(
-                f"input {number} holds the token id {max(ids)}, the vocabulary has {vocabulary}"
+                f"input {number} holds the token id {max(ids)}, the vocabulary has "
+                f"{tokenizer.vocab_size}"
             )
-        tokens = np.array(ids, np.int32)
-        examples.append(Example(tokens, np.flatnonzero(tokens == layout.tag).astype(np.int32)))
+        array = np.array(ids, np.int32)
+        examples.append(Example(array, np.flatnonzero(array == layout.tag).astype(np.int32)))
     return examples
 
 
+def _inputs(request: PoolingRequest) -> Iterator[str | list[int]]:
+    """Each input: a text or token ids."""
+    given = request.input
+    if isinstance(given, str):
+        yield given
+    elif isinstance(given[0], int):
+        yield [i for i in given if isinstance(i, int)]
+    else:
+        yield from (i for i in given if not isinstance(i, int))
+
+
 def pooling_response(
-    request: PoolingRequest,
-    model: str,
-    examples: Sequence[Example],
-    results: Sequence[StepScores],
+    results: Sequence[StepScores], model: str, encoding_format: str, request_id: str | None
 ) -> PoolingResponse:
     """The answer, from the scores of each example."""
     data = []
     for index, result in enumerate(results):
         good = result.scores.astype(np.float32)
         rows = np.stack([1 - good, good], axis=1)
-        if request.encoding_format == "base64":
+        if encoding_format == "base64":
             text = base64.b64encode(rows.astype("<f4").tobytes()).decode()
             data.append(PoolingData(index=index, data=text))
         else:
             data.append(PoolingData(index=index, data=rows.tolist()))
-    tokens = sum(example.length for example in examples)
+    tokens = sum(result.tokens for result in results)
     return PoolingResponse(
-        id=f"pool-{request.request_id or uuid.uuid4().hex}",
+        id=f"pool-{request_id or uuid.uuid4().hex}",
         created=int(time.time()),
         model=model,
         data=data,

@@ -6,6 +6,7 @@ The limits are part of the server's description of itself, so they are constants
 from __future__ import annotations
 
 import json
+import re
 from typing import Annotated, Any, Literal, NoReturn
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -21,6 +22,9 @@ MAX_TRACES = 1024  # of a request
 MAX_THOUGHTS = 1024  # of a trace
 MAX_CHARACTERS = 262_144  # of a trace, all its texts together
 MAX_TESTS = 1_000_000  # counted in feedback
+MAX_STEPS = 32_768  # of a request, all traces together; each has a score in the answer
+MAX_VALUES = 524_288  # in a body: numbers, texts, lists and objects
+MAX_NAMES = 64  # of an object; none of ours has ten
 
 Text = Annotated[str, Field(max_length=MAX_CHARACTERS)]
 Count = Annotated[int, Field(ge=0, le=MAX_TESTS)]
@@ -48,14 +52,23 @@ class FeedbackForm(Strict):
 
     passed: Count
     total: Count
-    failures: Annotated[list[FailureForm], Field(max_length=MAX_FAILURES)] = []
+    failures: Annotated[list[FailureForm], Field(max_length=MAX_FAILURES, fail_fast=True)] = []
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> FeedbackForm:
+        if self.passed + len(self.failures) > self.total:
+            raise ValueError(
+                f"{self.passed} tests passed and {len(self.failures)} failures are more than the "
+                f"total of {self.total}"
+            )
+        return self
 
 
 class TraceForm(Strict):
     """A trace; program and feedback are read only in the views that show them."""
 
     statement: Text
-    thoughts: Annotated[list[Text], Field(min_length=1, max_length=MAX_THOUGHTS)]
+    thoughts: Annotated[list[Text], Field(min_length=1, max_length=MAX_THOUGHTS, fail_fast=True)]
     program: Text = ""
     feedback: FeedbackForm | None = None
 
@@ -103,7 +116,7 @@ class ScoreRequest(Strict):
         }
     )
 
-    traces: Annotated[list[TraceForm], Field(min_length=1, max_length=MAX_TRACES)]
+    traces: Annotated[list[TraceForm], Field(min_length=1, max_length=MAX_TRACES, fail_fast=True)]
     view: View | None = None
     aggregate: Aggregate = "min"
 
@@ -190,11 +203,36 @@ def scored_trace(found: StepScores | InputError, how: Aggregate) -> ScoredTrace 
     )
 
 
+class RequestError(InputError):
+    """A request that is refused whole.
+
+    Attributes:
+      status, kind: of the answer.
+      details: further members of the error, such as `limit`.
+    """
+
+    def __init__(self, status: int, kind: str, message: str, **details: int) -> None:
+        super().__init__(message)
+        self.status, self.kind, self.details = status, kind, details
+
+
+def too_many(what: str, limit: int) -> RequestError:
+    """413, which tells a client to send the same in several requests."""
+    return RequestError(
+        413,
+        "too_large",
+        f"the request holds {what}, the limit is {limit}; send fewer traces at once",
+    )
+
+
 def parse_json(body: bytes) -> Any:
     """What a body says; raises InputError where it says it in more ways than one, or in none.
 
-    Stricter than `json.loads`: UTF-8 only, no NaN or Infinity, no repeated name in an object.
+    Stricter than `json.loads`: UTF-8 only, no NaN or Infinity, no repeated name in an object. A
+    body of more than MAX_VALUES is not parsed, an object of more than MAX_NAMES not kept.
     """
+    if (values := count_values(body)) > MAX_VALUES:
+        raise too_many(f"about {values} values", MAX_VALUES)
     try:
         return json.loads(
             body.decode("utf-8"), parse_constant=_no_constant, object_pairs_hook=_unique
@@ -211,14 +249,38 @@ def parse_json(body: bytes) -> Any:
         raise InputError(f"the body is not valid JSON: {error}") from error
 
 
+def count_values(body: bytes) -> int:
+    """At least as many as a body of JSON holds; it is not parsed.
+
+    Each value but the first, with its name if it has one, follows a comma, a bracket or a brace.
+    Those within texts are left out only where that can matter.
+    """
+    values = count_separators(body)
+    if values > MAX_VALUES:
+        values = count_separators(_STRING.sub(b"", body))
+    return values
+
+
+def count_separators(body: bytes) -> int:
+    """Commas, brackets and braces, those in texts too."""
+    return 1 + body.count(b",") + body.count(b"[") + body.count(b"{")
+
+
+# One that is not closed goes to the end, or else each quote in it would be tried.
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
+
+
 def _no_constant(name: str) -> NoReturn:
     raise InputError(f"the body is not valid JSON: {name} is no number")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise InputError(f"the body names {twice[:100]!r} twice in one object")
+    if len(pairs) > MAX_NAMES:
+        text = f"an object of the body has {len(pairs)} names, the limit is {MAX_NAMES}"
+        raise RequestError(422, "invalid_request", text)
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise InputError(f"the body names {name[:100]!r} twice in one object")
+        found[name] = value
     return found

@@ -406,7 +406,7 @@ def test_what_nobody_foresaw_is_an_error_in_the_same_form(
 ) -> None:
     async def work(client: httpx.AsyncClient) -> None:
         batcher = client.service.batcher  # type: ignore[attr-defined]
-        monkeypatch.setattr(batcher, "score_each", None)
+        monkeypatch.setattr(batcher, "score_examples", None)
         answer = await client.post("/v1/score", json={"traces": [TRACE]})
         assert answer.status_code == 500 and answer.json()["error"]["type"] == "internal"
 

@@ -44,7 +44,8 @@ def test_any_text_is_split_into_its_own_pieces(text: str, tag: str) -> None:
 
 def test_hostile_responses_take_no_time() -> None:
     size = 200_000
-    for text in (" " * size, "\n" * size, "`" * size, "```\n" * (size // 4), "<|" * (size // 2)):
+    texts = [" " * size, "\n" * size, "`" * size, "```\n" * (size // 4), "<|" * (size // 2)]
+    for text in (*texts, "</s>" * size, "<|im_end|> " * (size // 4)):
         began = time.process_time()
         split_response("a" + text + "b", TAG)
         split_response(text, TAG)
