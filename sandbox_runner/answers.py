@@ -6,6 +6,7 @@ as well have returned the value that it wants to be seen.
 
 from __future__ import annotations
 
+import builtins
 import collections
 import sys
 from collections.abc import Callable
@@ -16,6 +17,10 @@ from sandbox_runner import codec
 
 class OpaqueValueError(TypeError):
     """A program returned something that is no plain data, so nothing can be said about it."""
+
+
+class ProgramError(RuntimeError):
+    """An exception of the program whose type is not a built-in one."""
 
 
 def answer(value: Any) -> dict[str, Any]:
@@ -32,6 +37,19 @@ def answer(value: Any) -> dict[str, Any]:
         return {**opaque, "truth": bool(value)}
     except Exception:  # noqa: BLE001 (its __bool__ is the program's)
         return opaque
+
+
+def exception(name: str, message: str) -> Exception:
+    """The built-in exception of that name, so that test code can catch it; else ProgramError."""
+    kind = getattr(builtins, name, None)
+    if name in ("StopIteration", "StopAsyncIteration"):
+        kind = None  # it would end an iteration in the test code, and with it the test
+    if isinstance(kind, type) and issubclass(kind, Exception):
+        try:
+            return kind(message)
+        except TypeError:
+            pass  # UnicodeDecodeError and its like want more
+    return ProgramError(f"{name}: {message}")
 
 
 class Opaque:

@@ -3,10 +3,9 @@
 Everything here may be tampered with by the program. That gains it nothing: what leaves this process
 is compared elsewhere, with values that were never in it.
 
-What catches an exception of the program stands in short functions. Without memory, CPython comes to
-no end of an exception that goes through a handler behind the first 256 units of a function's code:
-it has no room for the number of the unit. A reserve is then given up, so that there is room for
-what is to be said.
+What catches exceptions of the program stands in short functions: without memory, CPython comes to
+no end of one that goes through a handler behind the first 256 units of a function's code. A reserve
+is then given up for what is to be said.
 
 The payload is a marshalled dict {"mode", "program", "entry_point", "max_answer", …}: it comes from
 the supervisor, and holds nothing but plain values. By mode:
@@ -29,6 +28,7 @@ import atexit
 import builtins
 import fcntl
 import functools
+import gc
 import linecache
 import marshal
 import os
@@ -38,22 +38,19 @@ import sys
 import threading
 import time
 import traceback
+import weakref
 from collections.abc import Callable
 from types import CodeType, ModuleType
 from typing import Any, NoReturn
 
 from sandbox_runner import codec
-from sandbox_runner.answers import Opaque, OpaqueValueError, answer
+from sandbox_runner.answers import Opaque, OpaqueValueError, answer, exception
 
 FILENAME = "main.py"
 MAX_ERROR = 4096
 SEALS = 0x1 | 0x2 | 0x4 | 0x8  # no sealing, shrinking, growing or writing any more
 # What runs above the program on the stack; python main.py has only the program's own frames.
 FRAMES_ABOVE = 20
-
-
-class ProgramError(RuntimeError):
-    """An exception of the program whose type is not a built-in one."""
 
 
 class ChannelClosedError(Exception):
@@ -127,6 +124,7 @@ class _Program:
                 os.close(stdin)
             sys.stdin = open(0, encoding="utf-8", errors="surrogateescape", closefd=False)  # noqa: SIM115
             sys.stdout = open(1, "w", encoding="utf-8", errors="surrogateescape", closefd=False)  # noqa: SIM115
+            sys.__stdin__, sys.__stdout__ = sys.stdin, sys.stdout  # type: ignore[misc]
             meter = _Meter()
             status, error = _run_as_main(code)
             current = threading.current_thread()
@@ -135,7 +133,9 @@ class _Program:
                     thread.join()
             atexit._run_exitfuncs()
             atexit._clear()
-            status = _finalize(status)
+            weakref.finalize._registered_with_atexit = False  # type: ignore[attr-defined]
+            weakref.finalize._shutdown = False  # type: ignore[attr-defined]
+            status = _finalize(status, self.source)
             self._send(meter.add_to({"status": status, "error": error}))
         return 0
 
@@ -190,7 +190,7 @@ class _Program:
             send({"call": [codec.encode(list(args)), encoded]})
             reply = receive()
             if "raised" in reply:
-                raise _exception(str(reply["raised"]), str(reply.get("message")))
+                raise exception(str(reply["raised"]), str(reply.get("message")))
             if "value" in reply:
                 return codec.decode(reply["value"])
             return Opaque(str(reply.get("opaque")), reply.get("truth"))
@@ -352,7 +352,7 @@ def _run_whole(code: CodeType, source: str) -> int:
     status, _ = _run_as_main(code)
     _finish_threads()
     atexit._run_exitfuncs()
-    return _finalize(status)
+    return _finalize(status, source)
 
 
 def _show_source(source: str) -> None:
@@ -393,27 +393,29 @@ def _exit_status(code: object) -> int:
     return 1
 
 
-def _flush(status: int) -> int:
+def _flush(name: str, status: int) -> int:
+    """Flushes a stream of sys as the interpreter does at its end; returns the exit status."""
     try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except (OSError, ValueError):
+        stream = getattr(sys, name, None)
+        if stream is not None and not getattr(stream, "closed", False):
+            stream.flush()
+    except Exception:  # noqa: BLE001 (its flush may be the program's)
         return status or 120
     return status
 
 
-def _finalize(status: int) -> int:
+def _finalize(status: int, source: str) -> int:
     """Writes what is buffered, and ends the program's globals: files of its own, `__del__`."""
-    status = _flush(status)
-    main_module = sys.modules.get("__main__")
-    if isinstance(main_module, ModuleType):
+    status = _flush("stderr", _flush("stdout", status))
+    sys.stdin, sys.stdout, sys.stderr = sys.__stdin__, sys.__stdout__, sys.__stderr__
+    main_module = sys.modules.pop("__main__", None)
+    if "__del__" in source:
+        # Destructors find the globals in place, as those of a module that is garbage.
+        del main_module
+        gc.collect()
+    elif isinstance(main_module, ModuleType):
         main_module.__dict__.clear()
-    for stream in (sys.stdout, sys.__stdout__, sys.stderr):
-        try:
-            if stream is not None:
-                stream.flush()
-        except (OSError, ValueError):
-            status = status or 120
+    _flush("stderr", _flush("stdout", 0))
     return status
 
 
@@ -474,19 +476,6 @@ def _str(error: BaseException) -> str:
         return str(error)[:1000]
     except Exception:  # noqa: BLE001 (its __str__ is the program's)
         return ""
-
-
-def _exception(name: str, message: str) -> Exception:
-    """The built-in exception of that name, so that test code can catch it; else ProgramError."""
-    kind = getattr(builtins, name, None)
-    if name in ("StopIteration", "StopAsyncIteration"):
-        kind = None  # it would end an iteration in the test code, and with it the test
-    if isinstance(kind, type) and issubclass(kind, Exception):
-        try:
-            return kind(message)
-        except TypeError:
-            pass  # UnicodeDecodeError and its like want more
-    return ProgramError(f"{name}: {message}")
 
 
 _MODES: dict[str, Callable[[_Program], int]] = {

@@ -201,7 +201,6 @@ def test_a_program_has_its_three_streams_and_its_channel(pool: Pool) -> None:
         "open('file', 'w').close()",
         "os.utime('.', (0, 0))",
         "os.chmod('.', 0o500)",
-        "os.setxattr('.', 'user.note', b'hello')",
         "os.fork() or os.setsid() or time.sleep(9)",
         "os.abort()",
     ],
