@@ -144,7 +144,9 @@ class Service:
         self._thread.shutdown(wait=False, cancel_futures=True)
         if self._batcher is not None:
             seconds = self.config.drain_seconds if drain_seconds is None else drain_seconds
-            if not await self._batcher.close(seconds):
+            end = asyncio.get_running_loop().time() + seconds
+            await self.readers.drain(seconds)  # into the batcher
+            if not await self._batcher.close(max(0.0, end - asyncio.get_running_loop().time())):
                 logger.warning("stopped before all requests were answered")
                 self.stuck = True
         if self._readers is not None:
