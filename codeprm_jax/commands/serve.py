@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import gc
 import ipaddress
 import logging
 import os
@@ -144,10 +145,15 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, service: Service) -> None:
         super().__init__(config)
         self.service = service
-        service.on_failure = self._stop
+        service.on_failure, service.on_ready = self._stop, self._settle
 
     def _stop(self) -> None:
         self.should_exit = True
+
+    def _settle(self) -> None:
+        """Spares the garbage collector what stays; to look at it all takes 0.3 s."""
+        gc.collect()
+        gc.freeze()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -173,6 +173,8 @@ async def _score(
 ) -> tuple[dict[str, Any], list[StepScores | InputError]]:
     """A request's options, and one result for each of its inputs; without tags it has no scores."""
     client, batcher = _client(request), service.batcher
+    if service.phase == "draining":
+        raise BatcherClosedError("the server is shutting down and takes no more requests")
     batcher.admit(client)  # before any work on it
     reading = await service.readers.read(request.url.path, await request.body(), client)
     wanted = [e for e in reading.examples if isinstance(e, Example) and len(e.tag_positions)]

@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 SMALL_BODY = 131_072  # bytes
 SMALL_SEPARATORS = 4_096  # commas, brackets and braces
 READ_SECONDS = 20  # for a body, in the process
-MAX_GROWTH = 268_435_456  # bytes that the process may grow by before another takes its place
+MAX_GROWTH = 67_108_864  # bytes that the process may grow by before another takes its place
 
 _LENGTH = struct.Struct("<Q")
 _MORE, _LAST = b"+", b"."  # before a reply: whether the process reads another body
@@ -56,6 +56,8 @@ class BodyReaders:
         )
         self._process = _ReaderProcess(reader)
         self._orders: dict[str, _Order] = {}
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     def start(self) -> None:
         """Starts the process, which otherwise waits for the first body; does not wait for it."""
@@ -79,6 +81,7 @@ class BodyReaders:
         """One body at a time of each client is read or waits to be: clients take turns."""
         order = self._orders.setdefault(client, _Order())
         order.users += 1
+        self._idle.clear()
         try:
             async with order.lock:
                 yield
@@ -86,6 +89,14 @@ class BodyReaders:
             order.users -= 1
             if not order.users:
                 del self._orders[client]
+            if not self._orders:
+                self._idle.set()
+
+    async def drain(self, seconds: float) -> None:
+        """Returns when every body has been read, or after so many seconds."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._idle.wait()
 
     def close(self) -> None:
         """Ends the process and what it reads."""
@@ -169,6 +180,7 @@ class _ReaderProcess:
                 self._job = None
         if reply.startswith(_LAST):
             self._end()
+            self.start()
         return Reading.decode(reply[1:])
 
     def abandon(self, job: _Job) -> None:

@@ -70,6 +70,7 @@ class Service:
       load: makes the scorer.
       on_batch: see `Batcher`.
       on_failure: called once if the scorer cannot be loaded; `error` says why.
+      on_ready: called once when it is, before the first request.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class Service:
         self.error: BaseException | None = None
         self.created = int(time.time())
         self.on_failure: Callable[[], None] = lambda: None
+        self.on_ready: Callable[[], None] = lambda: None
         self._load, self._on_batch = load, on_batch
         self._scorer: StepScorer | None = None
         self._batcher: Batcher | None = None
@@ -144,7 +146,9 @@ class Service:
         self._thread.shutdown(wait=False, cancel_futures=True)
         if self._batcher is not None:
             seconds = self.config.drain_seconds if drain_seconds is None else drain_seconds
-            if not await self._batcher.close(seconds):
+            end = asyncio.get_running_loop().time() + seconds
+            await self.readers.drain(seconds)  # into the batcher
+            if not await self._batcher.close(max(0.0, end - asyncio.get_running_loop().time())):
                 logger.warning("stopped before all requests were answered")
                 self.stuck = True
         if self._readers is not None:
@@ -168,6 +172,7 @@ class Service:
             self.phase, self.error = "failed", error
             self.on_failure()
             return
+        self.on_ready()
         self.phase = "ready"
         logger.info("ready after %.1f s: %s", loop.time() - began, self._scorer.fingerprint)
 
