@@ -3,7 +3,8 @@
 A comparator is named in a job: "exact" (== on plain values, or equal texts), "lines" (trailing
 white space of lines and trailing empty lines ignored), "tokens" (all white space alike),
 "float:ABS,REL" (a number where a float is expected may differ by ABS, or by REL times that float;
-all else, integers above all, as by "exact"), "unordered" (lists or lines in any order).
+all else, integers above all, as by "exact"), "unordered" (lists or lines in any order), "json"
+(values as JSON keeps them: a tuple is as good as a list).
 
 Values: NaN is equal to NaN, alone and within others, by every comparator; test code compares as
 Python does, by which it is not. Texts: a number has ASCII digits, and where the expected one is an
@@ -82,7 +83,8 @@ def comparator(name: str | None, kind: str) -> Compare:
     elif kind != "stdin" and name in _VALUE_COMPARATORS:
         return _VALUE_COMPARATORS[name]
     raise JobFormatError(
-        f"comparator {name!r} is none of {', '.join(_TEXT_COMPARATORS)} or float:ABS,REL"
+        f"comparator {name!r} is none of {', '.join(_TEXT_COMPARATORS)}, float:ABS,REL, or for "
+        "functions json"
     )
 
 
@@ -396,6 +398,18 @@ def _canonical(value: Any) -> str:
     raise TypeError(f"{type(value).__name__} is no plain data")
 
 
+def _as_json(actual: Any, expected: Any) -> bool:
+    kinds = {type(actual), type(expected)}
+    try:
+        if kinds <= {list, tuple}:
+            return len(actual) == len(expected) and all(map(_as_json, actual, expected))
+        if kinds == {dict} and actual.keys() == expected.keys():
+            return all(_as_json(v, expected[k]) for k, v in actual.items())
+    except RecursionError:
+        return False
+    return _exact(actual, expected)
+
+
 def _floats(absolute: float, relative: float) -> Compare:
     def close(actual: Any, expected: Any) -> bool:
         kind = type(expected)
@@ -465,6 +479,7 @@ def _float_texts(absolute: float, relative: float) -> Compare:
 _VALUE_COMPARATORS: dict[str, Compare] = {
     "exact": _exact,
     "unordered": _unordered,
+    "json": _as_json,
     "lines": lambda actual, expected: (
         type(actual) is type(expected) is str and _lines(actual) == _lines(expected)
     ),

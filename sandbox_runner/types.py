@@ -190,8 +190,9 @@ class Job:
       entry_point: the function's name; None for stdin programs.
       tests: at least one, ids unique.
       comparator: "exact" (Python's == on plain values), "lines" (trailing white space ignored),
-        "tokens" (all white space alike), "float:ABS,REL", "unordered"; None for the kind's default:
-        "exact" for functions, "lines" for stdin.
+        "tokens" (all white space alike), "float:ABS,REL", "unordered", or of functions "json" (a
+        tuple is as good as a list); None for the kind's default: "exact" for functions, "lines" for
+        stdin.
       limits: of each test.
       reuse_process: run all stdin tests in one process, one after another: several times as fast,
         but what a test leaves in the interpreter (imported modules, patched ones) stays for the
@@ -224,7 +225,9 @@ class Job:
             raise JobFormatError(f"{where}: reuse_process is for stdin jobs; others always do")
         if not isinstance(self.comparator, (str, type(None))):
             raise JobFormatError(f"{where}: comparator {self.comparator!r} is no string")
-        if self.kind != "stdin" and not str(self.entry_point or "").isidentifier():
+        if not isinstance(self.entry_point, (str, type(None))):
+            raise JobFormatError(f"{where}: entry_point {self.entry_point!r} is no string")
+        if self.kind != "stdin" and not (self.entry_point or "").isidentifier():
             raise JobFormatError(f"{where}: entry_point {self.entry_point!r} is no Python name")
         for test in self.tests:
             if isinstance(test, StdinTest) != (self.kind == "stdin"):

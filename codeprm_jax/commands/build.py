@@ -8,7 +8,8 @@ from typing import Annotated
 import tyro
 
 from codeprm_jax.commands.output import say, table
-from codeprm_jax.problems.loading import load_problems
+from codeprm_jax.files import InputError
+from codeprm_jax.problems.loading import load_problems, source_path
 from codeprm_jax.traces.dataset import SplitConfig, build_dataset
 from codeprm_jax.traces.trace import read_traces
 
@@ -32,6 +33,11 @@ def main(
         which ones, as in apps:PATH?difficulty=interview&limit=100; docs/problems.md has all.
       split: shares and seed of the division.
     """
+    for path in (labelled, source_path(problems)):
+        if path is not None and path.resolve().is_relative_to(data_dir.resolve()):
+            raise InputError(
+                f"{path} lies in {data_dir}, which is replaced; name another --data-dir"
+            )
     statements = {p.id: p.public for p in load_problems(problems)}
     statistics = build_dataset(list(read_traces(labelled)), statements, data_dir, split)
     say(describe(statistics))

@@ -8,7 +8,7 @@ from typing import Any
 from codeprm_jax.commands.output import say, table
 from codeprm_jax.data.layout import View
 from codeprm_jax.evaluation.prm_metrics import evaluate_records, prefixes
-from codeprm_jax.files import write_json
+from codeprm_jax.files import InputError, check_output, read_json, write_json
 from codeprm_jax.scoring.engine import StepScorer
 from codeprm_jax.traces.dataset import read_split, read_statistics
 
@@ -25,6 +25,11 @@ def main(model: Path, data: Path, out: Path | None = None, view: View | None = N
       out: JSON file for all metrics.
       view: what the model reads; default the fullest that it was trained to read.
     """
+    if out is not None and out.exists():
+        check_output(out)
+        before = read_json(out)
+        if not isinstance(before, dict) or not {"splits", "checkpoint_step"} <= before.keys():
+            raise InputError(f"{out} is no evaluation of ours; name another file for --out")
     result = evaluate(model, data, view)
     if out is not None:
         write_json(out, result)

@@ -7,7 +7,7 @@ MAX_TEST_KIB is passed over, and a warning counts the problems that have some.
 Comparing. Whole programs: all white space alike ("tokens"), as most contests do it; where some
 expected output holds a number with a decimal point, numbers may differ by 1e-6, absolute or
 relative ("float:1e-06,1e-06"; whole numbers stay exact). Functions: by ==, but a tuple is as good
-as a list, for JSON has no tuples ("float:0,0").
+as a list, for JSON has no tuples ("json").
 
 Limits. A problem's own CPU limit, between CPU_S; three times as much elapsed time; its own memory
 limit, between MEMORY_MIB, because the interpreter's objects are larger than those of C++; output up
@@ -47,7 +47,7 @@ STDIN_LEAD = (
     "standard output.\n\n"
 )
 
-FUNCTION_COMPARATOR = "float:0,0"
+FUNCTION_COMPARATOR = "json"
 
 _DECIMAL = re.compile(r"(?<!\S)[+-]?\d*\.\d+(?:[eE][+-]?\d+)?(?!\S)")
 

@@ -44,6 +44,15 @@ def test_unordered_takes_any_order_but_no_other_content(
         assert not compare([*items[1:], object], items)
 
 
+def test_json_takes_a_tuple_for_a_list_and_nothing_else() -> None:
+    compare = judge.comparator("json", "function")
+    assert compare((1, [2.0, (3,)]), [1, (2, [3])]) and compare({"a": (1,)}, {"a": [1]})
+    assert compare([float("nan")], (float("nan"),))
+    assert not compare([1, 2], [1]) and not compare({1}, [1]) and not compare("ab", ["a", "b"])
+    with pytest.raises(JobFormatError):
+        judge.comparator("json", "stdin")
+
+
 def test_unordered_counts() -> None:
     compare = judge.comparator("unordered", "function")
     assert not compare([1, 1, 2], [1, 2, 2])
