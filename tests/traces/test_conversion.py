@@ -64,7 +64,10 @@ def test_losses_are_counted_over_the_file_and_need_consent(
     assert caplog.text.count("lost, for trl has no place for it") == 1
     assert caplog.text.count("integer part") == 1
     run(tmp_path, lines, "ours", "trl", exporting=ExportOptions(carry=True))
-    _, records = run(tmp_path, tmp_path / "out.jsonl", "trl", "ours")
+    with pytest.raises(InputError, match="is an input"):
+        run(tmp_path, tmp_path / "out.jsonl", "trl", "ours")
+    carried = (tmp_path / "out.jsonl").rename(tmp_path / "carried.jsonl")
+    _, records = run(tmp_path, carried, "trl", "ours")
     assert [json.dumps(r) for r in records] == lines
 
 
