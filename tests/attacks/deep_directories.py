@@ -1,6 +1,6 @@
 """Leaves directories nested three thousand deep, for whoever cleans up by recursion or by path."""
 # kind: function
-# verdicts: WA, RE, TLE
+# verdicts: WA, RE, TLE, MLE
 # calls: 3
 
 import os
