@@ -243,7 +243,7 @@ print(input())
 
 
 def test_limits_hold_while_the_judge_is_busy() -> None:
-    limits = Limits(cpu_s=0.3, wall_s=2.0)
+    limits = Limits(cpu_s=0.2, wall_s=2.0)
     loop = Job("loop", "while True: pass", "stdin", (StdinTest("1", "", ""),), limits=limits)
     with Pool(workers=1) as pool:
         next(pool.run([loop]))  # so that all is started
