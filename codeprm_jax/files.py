@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from sandbox_runner.store import parse
+from sandbox_runner.store import is_torn, parse
 
 
 class InputError(ValueError):
@@ -175,7 +175,7 @@ def _is_torn(line: bytes) -> bool:
     try:
         json.loads(line)
     except ValueError:
-        return line.startswith(b'{"'[: len(line)])
+        return is_torn(line, (b'{"',))
     return False
 
 

@@ -29,7 +29,6 @@ from sandbox_runner import cell as cells
 from sandbox_runner import codec
 from sandbox_runner.types import Limits
 
-SHORT_S = 0.010
 GRACE_S = 5.0  # how long a cell may take to end a process before it is given up itself
 STDERR_TAIL = 4096
 ANSWER_SLACK = 1 << 16  # tags and escapes around a value of the permitted size
@@ -202,7 +201,7 @@ class Process:
 
         Most processes have by then, and nothing more has to be set up to listen to them.
         """
-        if not self._inputs and self.cell.poll.poll(SHORT_S * 1000):
+        if not self._inputs and self.cell.poll.poll(cells.SHORT_S * 1000):
             with contextlib.suppress(BlockingIOError):
                 self._read_control()
         return not self.running
@@ -293,7 +292,7 @@ class Process:
                 self._finish_out(answered)
         # An import that took next to nothing may count as part of the only test that follows.
         took_s = time.monotonic() - self._test_began
-        if self.running and (self._inputs or (not self._tests and took_s > SHORT_S)):
+        if self.running and (self._inputs or (not self._tests and took_s > cells.SHORT_S)):
             self._begin_next()
 
     def _begin_next(self) -> None:
